@@ -1,0 +1,1 @@
+"""chaoskit: break real clusters as real outages did, and judge from evidence."""

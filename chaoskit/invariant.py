@@ -1,0 +1,57 @@
+"""
+Invariants: promises as pure functions of the history.
+
+Owns: the form of an invariant and of a violation. Refuses: clusters, clocks and files: an
+invariant sees the history and nothing else, so that a saved run can be judged again.
+
+An invariant's name is a true sentence (`acknowledged_writes_survive`). It returns every violation,
+not the first alone, and raises Inconclusive when the history holds no evidence either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from chaoskit.history import History
+from chaoskit.verdict import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One way in which a promise was broken: a sentence with values, and its events' indices."""
+
+    text: str
+    events: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.events:
+            raise ValueError(f"a violation names its events: {self.text}")
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """
+    A named promise; `judge` maps a history to its violations.
+
+    Attributes
+    ----------
+    name: a true sentence in snake case.
+    kind: safety or liveness; decides precedence among verdicts.
+    judge: pure; raises Inconclusive when the history holds no evidence either way.
+
+    """
+
+    name: str
+    kind: Kind
+    judge: Callable[[History], Sequence[Violation]]
+
+
+def safety(judge: Callable[[History], Sequence[Violation]]) -> Invariant:
+    """Make a safety invariant of a function, named as the function."""
+    return Invariant(judge.__name__, Kind.SAFETY, judge)
+
+
+def liveness(judge: Callable[[History], Sequence[Violation]]) -> Invariant:
+    """Make a liveness invariant of a function, named as the function."""
+    return Invariant(judge.__name__, Kind.LIVENESS, judge)

@@ -1,0 +1,1 @@
+"""Faults and changes, one file each; they import chaoskit only."""

@@ -1,0 +1,1 @@
+"""Processes under test that we write; they import nothing of the harness."""

@@ -1,0 +1,1 @@
+"""The etcd suite: real servers, nothing of ours but the harness."""
