@@ -1,0 +1,200 @@
+#!/bin/bash
+# Makes sure that one image is there, and prints its reference as the last line on stdout; progress goes to stderr.
+#
+# Usage: docker/image.sh base                 chaoskit/base:local    Debian with Python
+#        docker/image.sh etcd RELEASE         chaoskit/etcd:RELEASE  3.4.23 and 3.5.16 as Debian ships them, any other from etcd's Go modules
+#        docker/image.sh nats 2.9.10          chaoskit/nats:2.9.10   as Debian ships it
+#        docker/image.sh toys                 chaoskit/toys:local    nodes/toys of this repository
+#
+# An image is built when it is absent or when its recipe changed (label chaoskit.recipe), and is kept only if the program in it reports the
+# release that it is labelled with. No registry is needed on a Debian host as root: packages come from the host's own apt sources. Anywhere else they
+# come out of $CHAOSKIT_DEBIAN_IMAGE (default `debian`), tags SUITE-slim.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$here")
+. "$here/steps.sh"
+
+readonly BASE_REFERENCE=chaoskit/base:local
+readonly DEBIAN_IMAGE=${CHAOSKIT_DEBIAN_IMAGE:-debian}
+readonly GO_MINIMUM=1.26
+
+name=${1:-}
+release=${2:-local}
+
+# ---- where programs come from
+
+host_is_debian() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null &&
+        [ "$(. /etc/os-release && echo "$ID")" = debian ]
+}
+
+# host_mirror: the address of Debian's main archive as this host's own apt sources name it.
+host_mirror() {
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+        awk -v suite="$(. /etc/os-release && echo "$VERSION_CODENAME")" '$2 == suite && $3 == "main" { print $1; exit }'
+}
+
+# debian_file SUITE PACKAGE PATH OUT: the file PATH of PACKAGE as SUITE ships it, its signature checked by apt.
+debian_file() {
+    local suite=$1 package=$2 path=$3 out=$4 folder=$scratch/apt mirror
+    mkdir -p "$folder"/{lists/partial,archives/partial,sources}
+    if host_is_debian; then
+        mirror=$(host_mirror)
+        [ -n "$mirror" ] || fail "$step" "this host's apt sources name no Debian archive"
+        : >"$folder/status"
+        printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' \
+            "$mirror" "$suite" >"$folder/sources/suite.sources"
+        local apt=(apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$folder/sources"
+            -o Dir::State::lists="$folder/lists" -o Dir::State::status="$folder/status" -o Dir::Cache="$folder"
+            -o Acquire::Languages=none -o APT::Sandbox::User=root)
+        "${apt[@]}" update >&2
+        (cd "$folder" && "${apt[@]}" download "$package" >&2)
+        dpkg-deb --fsys-tarfile "$folder/$package"_*.deb >"$folder/package.tar"
+    else
+        docker run --rm "$DEBIAN_IMAGE:$suite-slim" sh -ec \
+            'apt-get -qq update >&2; cd /tmp; apt-get -qq download "$1" >&2; dpkg-deb --fsys-tarfile "$1"_*.deb' sh "$package" >"$folder/package.tar"
+    fi
+    tar -xOf "$folder/package.tar" "./$path" >"$out"
+    chmod 755 "$out"
+}
+
+# go_etcd RELEASE OUT: a static etcd from etcd's own Go modules, their sums checked by Go's checksum database.
+go_etcd() {
+    local go folder=$scratch/source
+    go=$("$here/go.sh" "$GO_MINIMUM")
+    mkdir -p "$folder"
+    cp "$here/etcd/main.go" "$folder/"
+    (
+        cd "$folder"
+        . "$here/go-environment.sh"
+        "$go" mod init chaoskit/etcd
+        "$go" get "go.etcd.io/etcd/server/v3@v$1"
+        "$go" build -trimpath -ldflags '-s -w' -o "$2" .
+    ) >"$scratch/go.log" 2>&1 || {
+        tail -n 20 "$scratch/go.log" >&2
+        fail "$step" "Go could not build etcd $1 (its last words are above)"
+    }
+}
+
+# ---- recipes: build_NAME makes the image $reference; proof_NAME prints the release that the program in it reports
+
+build_base() {
+    if host_is_debian && command -v mmdebstrap >/dev/null; then
+        mmdebstrap --variant=essential --include=python3 --quiet \
+            --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+            "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$scratch/base.tar" \
+            "deb $(host_mirror) $(. /etc/os-release && echo "$VERSION_CODENAME") main" >&2
+        docker import --change "LABEL chaoskit.recipe=$recipe" "$scratch/base.tar" "$reference" >/dev/null
+    else
+        cp "$here/base/Dockerfile" "$scratch/"
+        build_from "$scratch" --build-arg "BASE_IMAGE=$DEBIAN_IMAGE:trixie-slim"
+    fi
+}
+proof_base() {
+    in_image python3 -c 'import asyncio, sqlite3, ssl; print("local")'
+}
+
+build_etcd() {
+    mkdir "$scratch/context"
+    case $release in
+        3.4.23) debian_file bookworm etcd-server usr/bin/etcd "$scratch/context/etcd" ;;
+        3.5.16) debian_file trixie etcd-server usr/bin/etcd "$scratch/context/etcd" ;;
+        *) go_etcd "$release" "$scratch/context/etcd" ;;
+    esac
+    cp "$here/etcd/Dockerfile" "$scratch/context/"
+    build_from "$scratch/context" --build-arg "RELEASE=$release"
+}
+proof_etcd() {
+    in_image etcd --version | awk '/^etcd Version:/ { print $3 }'
+}
+
+build_nats() {
+    [ "$release" = 2.9.10 ] || fail "$step" "only nats 2.9.10 has a recipe; give your own image with --chaos-image nats@$release=REF"
+    mkdir "$scratch/context"
+    debian_file bookworm nats-server usr/sbin/nats-server "$scratch/context/nats-server"
+    cp "$here/nats/Dockerfile" "$scratch/context/"
+    build_from "$scratch/context" --build-arg "RELEASE=$release"
+}
+proof_nats() {
+    in_image nats-server --version | awk '{ sub("^v", "", $2); print $2 }'
+}
+
+build_toys() {
+    mkdir -p "$scratch/context/nodes"
+    cp -r "$root/nodes/__init__.py" "$root/nodes/toys" "$scratch/context/nodes/"
+    find "$scratch/context" -name __pycache__ -prune -exec rm -rf {} +
+    chmod -R a+rX "$scratch/context"
+    cp "$here/toys/Dockerfile" "$scratch/context/"
+    build_from "$scratch/context" --build-arg "RELEASE=$release"
+}
+proof_toys() {
+    in_image python3 -c 'import nodes.toys; print("local")'
+}
+
+# ---- how an image is built and believed
+
+build_from() {
+    local context=$1
+    shift
+    # The engine's own builder, whichever it is: no network in a build, so nothing of the host's network set-up is needed there.
+    docker build --quiet --tag "$reference" --label "chaoskit.recipe=$recipe" "$@" "$context" >/dev/null 2>"$scratch/build.log" || {
+        tail -n 20 "$scratch/build.log" >&2
+        fail "$step" "docker build failed (its last words are above)"
+    }
+}
+
+in_image() {
+    docker run --rm --network none --read-only --cap-drop ALL --user 12345:12345 "$reference" "$@"
+}
+
+# recipe_of NAME RELEASE: changes when anything that goes into the image does; the text of the functions is part of it.
+recipe_of() {
+    {
+        [ "$1" = base ] || recipe_of base local
+        echo "$1 $2"
+        declare -f "build_$1" build_from debian_file go_etcd
+        find "$here/$1" -type f -print0 | sort -z | xargs -0 cat
+        [ "$1" != toys ] || find "$root/nodes/toys" "$root/nodes/__init__.py" -name '*.py' -print0 | sort -z | xargs -0 sha256sum | sed "s|$root||"
+    } | sha256sum | cut -c1-16
+}
+
+case $name in
+    base | toys) [ "$release" = local ] || fail image "$name has no releases" ;;
+    etcd | nats) [[ $release =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail image "usage: docker/image.sh $name RELEASE, as in 3.5.16; got '$release'" ;;
+    *) fail image "usage: docker/image.sh base|toys, or etcd|nats RELEASE; got '$name'" ;;
+esac
+[ "$release" = local ] && step=$name || step="$name $release"
+reference=chaoskit/$name:$release
+recipe=$(recipe_of "$name" "$release")
+
+present() {
+    [ "$(docker image inspect --format '{{index .Config.Labels "chaoskit.recipe"}}' "$reference" 2>/dev/null)" = "$recipe" ]
+}
+
+if present; then
+    say "$step" "image $reference is there ($(step_seconds) s)"
+    echo "$reference"
+    exit 0
+fi
+engine_version >/dev/null || fail "$step" "no engine answers; docker/engine.sh starts one"
+
+# Two that want the same image build it once.
+mkdir -p "$CHAOSKIT_CACHE/locks"
+exec 9>"$CHAOSKIT_CACHE/locks/image-$name-$release"
+flock 9
+if ! present; then
+    [ "$name" = base ] || "$here/image.sh" base >/dev/null
+    step_begins
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/chaoskit-image.XXXXXX")
+    trap 'rm -rf "$scratch"' EXIT
+    "build_$name"
+    reported=$("proof_$name") || reported="nothing: it does not run"
+    [ "$reported" = "$release" ] || {
+        docker rmi "$reference" >/dev/null 2>&1 || true
+        fail "$step" "the program in the image reports '$reported' in place of $release; image taken away"
+    }
+    say "$step" "image $reference built ($(step_seconds) s)"
+else
+    say "$step" "image $reference is there ($(step_seconds) s)"
+fi
+echo "$reference"
