@@ -8,7 +8,7 @@
 #
 # An image is built when it is absent or when its recipe changed (label chaoskit.recipe), and is kept only if the program in it reports the
 # release that it is labelled with. No registry is needed on a Debian host as root: packages come from the host's own apt sources. Anywhere else they
-# come out of $CHAOSKIT_DEBIAN_IMAGE (default `debian`), tags SUITE-slim.
+# come out of $CHAOSKIT_DEBIAN_IMAGE (default `debian`), tags SUITE-slim. Exit codes: 0 it is there; 1 it could not be made; 3 no engine answers.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -177,7 +177,10 @@ if present "$reference" "$recipe"; then
     echo "$reference"
     exit 0
 fi
-engine_version >/dev/null || fail "$step" "no engine answers; docker/engine.sh starts one"
+engine_version >/dev/null || {
+    say "$step" "no image without an engine; docker/engine.sh starts one"
+    exit 3
+}
 
 # Two that want the same image build it once.
 mkdir -p "$CHAOSKIT_CACHE/locks"

@@ -47,7 +47,13 @@ if [ -z "$(version_of .venv/bin/python)" ]; then
 fi
 rm -f .venv/chaoskit.stamp
 # Wheels alone: nothing is built, so nothing runs from a package while it is installed, and no build tool is fetched.
-.venv/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all: --requirement requirements-dev.lock >&2
-.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-index --no-build-isolation --editable . >&2
+install() {
+    .venv/bin/python -m pip --disable-pip-version-check install --quiet "$@" >"$CHAOSKIT_CACHE/python.log" 2>&1 || {
+        tail -n 5 "$CHAOSKIT_CACHE/python.log" >&2
+        fail python "pip failed (its last words are above, the rest in $CHAOSKIT_CACHE/python.log)"
+    }
+}
+install --require-hashes --only-binary :all: --requirement requirements-dev.lock
+install --no-deps --no-index --no-build-isolation --editable .
 stamp_of >.venv/chaoskit.stamp
 say python ".venv made, $(version_of .venv/bin/python), $(grep -c '==' requirements-dev.lock) packages by hash ($(step_seconds) s)"
