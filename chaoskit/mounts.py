@@ -1,0 +1,85 @@
+"""
+What is mounted where, and taking our FUSE mounts away.
+
+Owns: reading /proc/self/mountinfo (proc(5)), where a mount shows even when its daemon is dead and
+every stat(2) of it fails, and unmounting ours. Refuses: unmounting anything that the kernel does
+not list as a mount of chaoskit's own file system; no other kind is ever made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit.errors import ChaosError
+from chaoskit.storage_control import FILE_SYSTEM
+
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+_COMMAND_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """One mount: where, and of what type."""
+
+    path: Path
+    type: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a daemon of chaoskit serves it, or did."""
+        return self.type == f"fuse.{FILE_SYSTEM}"
+
+
+def everything() -> list[Mounted]:
+    """All mounts of this process's mount namespace, the outer before the inner."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        # Optional fields of any number end at a lone dash.
+        front, back = line.split(" - ", 1)
+        found.append(Mounted(Path(_plain(front.split(" ")[4])), back.split(" ")[0]))
+    return found
+
+
+def _plain(text: str) -> str:
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
+
+
+def at(path: Path) -> list[Mounted]:
+    """The mounts on exactly `path`; several when they are stacked."""
+    return [one for one in everything() if one.path == path]
+
+
+def below(path: Path) -> list[Mounted]:
+    """The mounts on `path` and on anything in it, the inner before the outer."""
+    return [one for one in reversed(everything()) if one.path.is_relative_to(path)]
+
+
+def unmount(mounted: Mounted) -> None:
+    """
+    Detach a mount of ours, whether its daemon lives, hangs or is dead, and whoever still uses it.
+
+    Raises ChaosError when it is not ours or the system refuses.
+    """
+    if not mounted.is_ours:
+        raise ChaosError(f"{mounted.path} is a mount of {mounted.type}: not ours to unmount")
+    command = (
+        ["umount", "--lazy", "--no-canonicalize"]
+        if os.geteuid() == 0
+        else ["fusermount3", "-u", "-z"]
+    )
+    try:
+        done = subprocess.run(
+            [*command, str(mounted.path)],
+            capture_output=True,
+            check=False,
+            timeout=_COMMAND_TIMEOUT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ChaosError(f"cannot unmount {mounted.path}: {error}") from error
+    if done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip()
+        raise ChaosError(f"cannot unmount {mounted.path}: {reason}")
