@@ -1,0 +1,437 @@
+"""The probes against local servers of every kind, and how gently they leave."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from chaoskit.certificates import Authority, Credential, Validity, fingerprint
+from chaoskit.clock import monotonic
+from chaoskit.handshake import (
+    Connect,
+    Distrust,
+    Outcome,
+    ProbeFailed,
+    Serving,
+    ask,
+    dial,
+    look,
+)
+
+HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\n\r\nno"
+HTTP2_SETTINGS = bytes.fromhex("00000c040000000000000300000064000400100000")
+CLIENT_HELLO = 0x16
+
+Handler = Callable[[socket.socket], None]
+
+
+@dataclass
+class Server:
+    """A server on loopback: the n-th connection gets the n-th handler, later ones the last."""
+
+    handlers: tuple[Handler, ...]
+    port: int
+    failures: list[BaseException] = field(default_factory=list)
+    """What handlers raised: resets they met, TLS alerts they were sent."""
+
+
+@contextmanager
+def serving(*handlers: Handler) -> Iterator[Server]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(handlers, listener.getsockname()[1])
+        threads: list[threading.Thread] = []
+
+        def handle(handler: Handler, connection: socket.socket) -> None:
+            connection.settimeout(10)
+            with connection:
+                try:
+                    handler(connection)
+                except OSError as error:
+                    server.failures.append(error)
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                handler = handlers[min(len(threads), len(handlers) - 1)]
+                threads.append(threading.Thread(target=handle, args=(handler, connection)))
+                threads[-1].start()
+
+        acceptor = threading.Thread(target=accept)
+        acceptor.start()
+        try:
+            yield server
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            acceptor.join()
+            for thread in threads:
+                thread.join(timeout=10)
+
+
+def until_closed(connection: socket.socket) -> None:
+    while connection.recv(65536):
+        pass
+
+
+def silent(connection: socket.socket) -> None:
+    until_closed(connection)
+
+
+def closing(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.shutdown(socket.SHUT_WR)
+
+
+def resetting(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def saying(answer: bytes) -> Handler:
+    def handler(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+        until_closed(connection)
+
+    return handler
+
+
+def speaking_first(connection: socket.socket) -> None:
+    connection.sendall(HTTP2_SETTINGS)
+    until_closed(connection)
+
+
+def plaintext_only(on_hello: Handler) -> Handler:
+    """Answers plaintext; a TLS hello is left to `on_hello`."""
+
+    def handler(connection: socket.socket) -> None:
+        first = connection.recv(1, socket.MSG_PEEK)
+        (on_hello if first[:1] == bytes([CLIENT_HELLO]) else saying(HTTP_ANSWER))(connection)
+
+    return handler
+
+
+def server_context(
+    credential: Credential, tmp_path: Path, *, demands: Authority | None = None
+) -> ssl.SSLContext:
+    file = tmp_path / "served.pem"
+    file.write_bytes(credential.certificate_pem + credential.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    if demands:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=demands.certificate_pem.decode())
+    return context
+
+
+def over_tls(
+    context: ssl.SSLContext, greeting: bytes = b"", clients: list[bytes] | None = None
+) -> Handler:
+    def handler(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as session:
+            if clients is not None:
+                clients.append(session.getpeercert(binary_form=True) or b"")
+            session.sendall(greeting)
+            until_closed(session)
+
+    return handler
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+def looked(
+    server: Server,
+    authority: Authority | None = None,
+    *,
+    server_name: str = "n1",
+    credential: Credential | None = None,
+    timeout_s: float = 5.0,
+) -> Serving:
+    return look(
+        "127.0.0.1",
+        server.port,
+        timeout_s=timeout_s,
+        server_name=server_name,
+        authority_pem=authority.certificate_pem if authority else None,
+        credential=credential,
+    )
+
+
+# --- TLS
+
+
+def test_a_right_certificate_is_trusted(authority: Authority, tmp_path: Path) -> None:
+    leaf = authority.issue(["n1"], ["127.0.0.1"])
+    with serving(over_tls(server_context(leaf, tmp_path))) as server:
+        for name in ("n1", "127.0.0.1"):
+            seen = looked(server, authority, server_name=name)
+            assert seen.kind is Outcome.TLS
+            assert (seen.trusted, seen.reason) == (True, None)
+            assert seen.fingerprint == fingerprint(leaf.certificate_pem)
+            assert seen.not_after is not None
+            assert 0 < seen.took_s < 5
+    assert server.failures == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "foreign", "server_name", "reason"),
+    [
+        ("valid", True, "n1", Distrust.UNKNOWN_AUTHORITY),
+        ("expired", False, "n1", Distrust.EXPIRED),
+        ("not_yet_valid", False, "n1", Distrust.NOT_YET_VALID),
+        ("valid", False, "n2", Distrust.WRONG_NAME),
+        ("valid", False, "127.0.0.2", Distrust.WRONG_NAME),
+    ],
+)
+def test_a_wrong_certificate_is_told_and_why(
+    authority: Authority,
+    tmp_path: Path,
+    kind: Validity,
+    foreign: bool,  # noqa: FBT001
+    server_name: str,
+    reason: Distrust,
+) -> None:
+    leaf = (Authority() if foreign else authority).issue(["n1"], ["127.0.0.1"], kind=kind)
+    with serving(over_tls(server_context(leaf, tmp_path))) as server:
+        seen = looked(server, authority, server_name=server_name)
+    assert (seen.kind, seen.trusted, seen.reason) == (Outcome.TLS, False, reason)
+    assert seen.fingerprint == fingerprint(leaf.certificate_pem)
+    assert seen.not_after is not None
+
+
+def test_without_an_authority_nothing_is_judged(authority: Authority, tmp_path: Path) -> None:
+    leaf = authority.issue(["n1"], [], kind="expired")
+    with serving(over_tls(server_context(leaf, tmp_path))) as server:
+        seen = looked(server)
+    assert (seen.kind, seen.trusted, seen.reason) == (Outcome.TLS, None, None)
+    assert seen.fingerprint == fingerprint(leaf.certificate_pem)
+
+
+def test_a_demanded_client_certificate_is_offered_and_not_needed(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """With TLS 1.3 our side completes before the server can object."""
+    own, client = authority.issue(["n1"], []), authority.issue(["chaoskit"], [])
+    clients: list[bytes] = []
+    context = server_context(own, tmp_path, demands=authority)
+    with serving(over_tls(context, clients=clients)) as server:
+        with_it = looked(server, authority, credential=client)
+        without = looked(server, authority)
+    for seen in (with_it, without):
+        assert (seen.kind, seen.trusted) == (Outcome.TLS, True)
+        assert seen.fingerprint == fingerprint(own.certificate_pem)
+    assert clients == [ssl.PEM_cert_to_DER_cert(client.certificate_pem.decode())]
+
+
+def test_an_older_server_that_demands_a_certificate_is_still_tls(
+    authority: Authority, tmp_path: Path
+) -> None:
+    own = authority.issue(["n1"], [])
+    context = server_context(own, tmp_path, demands=authority)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with serving(over_tls(context)) as server:
+        refused = looked(server, authority)
+        assert (refused.kind, refused.reason) == (Outcome.TLS, Distrust.OTHER)
+        assert (refused.fingerprint, refused.trusted) == (None, None)
+        assert looked(server, authority, credential=authority.issue(["c"], [])).trusted
+
+
+def test_an_alert_is_tls() -> None:
+    with serving(saying(bytes.fromhex("15030300020228"))) as server:  # fatal handshake_failure
+        seen = looked(server)
+    assert (seen.kind, seen.reason) == (Outcome.TLS, Distrust.OTHER)
+
+
+def test_tls_that_breaks_off_halfway_is_tls() -> None:
+    def handler(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(bytes.fromhex("160303007a"))
+        connection.shutdown(socket.SHUT_WR)
+
+    with serving(handler) as server:
+        seen = looked(server)
+    assert (seen.kind, seen.reason) == (Outcome.TLS, Distrust.OTHER)
+
+
+def test_a_black_hole_after_the_hello_is_a_time_out() -> None:
+    with serving(saying(bytes.fromhex("160303007a"))) as server:
+        assert looked(server, timeout_s=0.3).kind is Outcome.TIMED_OUT
+
+
+# --- plaintext
+
+
+@pytest.mark.parametrize(
+    "on_hello",
+    [saying(HTTP_ANSWER), speaking_first, closing, resetting, silent],
+    ids=["complains", "speaks first", "closes", "resets", "is silent"],
+)
+def test_plaintext_is_told_whatever_it_does_with_a_hello(
+    authority: Authority, on_hello: Handler
+) -> None:
+    with serving(plaintext_only(on_hello)) as server:
+        seen = looked(server, authority, timeout_s=0.9)
+    assert seen.kind is Outcome.PLAINTEXT
+    assert (seen.fingerprint, seen.trusted, seen.reason) == (None, None, None)
+
+
+def test_a_tls_server_that_was_paused_is_not_called_plaintext(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """TLS servers answer a plain GET with a plaintext complaint (Go's and nginx do)."""
+    tls = over_tls(server_context(authority.issue(["n1"], []), tmp_path))
+    with serving(silent, saying(HTTP_ANSWER), tls) as server:
+        seen = looked(server, authority, timeout_s=0.9)
+    assert (seen.kind, seen.trusted) == (Outcome.TLS, True)
+
+
+def test_a_server_that_answers_plaintext_with_an_alert_is_tls() -> None:
+    with serving(closing, saying(bytes.fromhex("1503010002020a"))) as server:
+        seen = looked(server)
+    assert (seen.kind, seen.reason) == (Outcome.TLS, Distrust.OTHER)
+
+
+# --- neither
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind", "asked"),
+    [
+        (closing, Outcome.CLOSED, Outcome.CLOSED),
+        (resetting, Outcome.RESET, Outcome.RESET),
+        (silent, Outcome.TIMED_OUT, Outcome.TIMED_OUT),
+        (saying(b"x"), Outcome.PLAINTEXT, Outcome.ANSWERED),
+    ],
+)
+def test_a_port_that_accepts_is_told_by_what_follows(
+    handler: Handler, kind: Outcome, asked: Outcome
+) -> None:
+    with serving(handler) as server:
+        began_s = monotonic()
+        assert looked(server, timeout_s=0.4).kind is kind
+        assert monotonic() - began_s < 0.4 + 0.3
+        assert dial("127.0.0.1", server.port, timeout_s=0.4).kind is Outcome.ACCEPTED
+        answer = ask("127.0.0.1", server.port, b"GET /\r\n\r\n", timeout_s=0.4)
+        assert answer.kind is asked
+        if asked is Outcome.TIMED_OUT:
+            assert 0.35 < answer.took_s < 0.7
+
+
+def all_three(port: int, timeout_s: float, connect: Connect) -> set[Outcome]:
+    target = ("127.0.0.1", port)
+    return {
+        dial(*target, timeout_s=timeout_s, connect=connect).kind,
+        ask(*target, b"x", timeout_s=timeout_s, connect=connect).kind,
+        look(
+            *target, timeout_s=timeout_s, server_name="n1", authority_pem=None, connect=connect
+        ).kind,
+    }
+
+
+def test_a_closed_port_refuses() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    assert all_three(port, 1.0, socket.create_connection) == {Outcome.REFUSED}
+
+
+def test_a_full_queue_swallows_the_dial() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as filler:
+        filler.connect(full.getsockname())
+        port = full.getsockname()[1]
+        assert all_three(port, 0.2, socket.create_connection) == {Outcome.TIMED_OUT}
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EHOSTUNREACH, Outcome.UNREACHABLE),
+        (errno.ENETUNREACH, Outcome.UNREACHABLE),
+        (errno.ETIMEDOUT, Outcome.TIMED_OUT),
+        (errno.ECONNRESET, Outcome.RESET),
+    ],
+)
+def test_the_kernel_says_what_it_met(number: int, kind: Outcome) -> None:
+    def connect(target: tuple[str, int], timeout_s: float) -> socket.socket:
+        raise OSError(number, "as the kernel says")
+
+    assert all_three(9, 1.0, connect) == {kind}
+
+
+def test_our_own_failure_is_not_an_outcome() -> None:
+    def connect(target: tuple[str, int], timeout_s: float) -> socket.socket:
+        raise OSError(errno.EMFILE, "no descriptor left")
+
+    with pytest.raises(ProbeFailed, match="from here"):
+        dial("127.0.0.1", 9, timeout_s=1.0, connect=connect)
+
+
+def test_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="localhost"):
+        dial("localhost", 9, timeout_s=1.0)
+
+
+def test_a_broken_authority_or_credential_is_our_own_failure(authority: Authority) -> None:
+    with pytest.raises(ProbeFailed):
+        look("127.0.0.1", 9, timeout_s=1, server_name="n1", authority_pem=b"-----BEGIN")
+    mixed = Credential(authority.issue(["a"], []).certificate_pem, b"no key")
+    with pytest.raises(ProbeFailed):
+        look(
+            "127.0.0.1",
+            9,
+            timeout_s=1,
+            server_name="n1",
+            authority_pem=None,
+            credential=mixed,
+        )
+
+
+# --- manners
+
+
+def test_connections_are_made_by_the_caller_in_its_thread() -> None:
+    """The thread may have entered another network namespace."""
+    threads: list[int] = []
+
+    def connect(target: tuple[str, int], timeout_s: float) -> socket.socket:
+        threads.append(threading.get_ident())
+        assert 0 < timeout_s <= 1.0
+        return socket.create_connection(target, timeout_s)
+
+    with serving(plaintext_only(closing)) as server:
+        assert all_three(server.port, 1.0, connect) >= {Outcome.PLAINTEXT, Outcome.ACCEPTED}
+    assert len(threads) == 4
+    assert set(threads) == {threading.get_ident()}
+
+
+def test_a_probe_leaves_without_a_reset(authority: Authority, tmp_path: Path) -> None:
+    """A close on unread bytes sends RST, and the kernel's count of resets is evidence."""
+    greeting = b"x" * 20_000
+    tls = over_tls(server_context(authority.issue(["n1"], []), tmp_path), greeting)
+    with serving(tls) as server:
+        assert looked(server, authority).trusted
+        assert looked(server).fingerprint
+    assert server.failures == []
+
+    def plain(connection: socket.socket) -> None:
+        connection.sendall(greeting)
+        until_closed(connection)
+
+    with serving(plain) as server:
+        dial("127.0.0.1", server.port, timeout_s=1.0)
+        ask("127.0.0.1", server.port, b"x", timeout_s=1.0)
+        looked(server, authority)
+    assert server.failures == []
