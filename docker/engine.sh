@@ -23,9 +23,9 @@ without_engine() {
     exit 3
 }
 
-# runs PID PROGRAM: is PID alive and is it PROGRAM?
+# runs PID PROGRAM: is PID alive and is it PROGRAM? A dead process that nobody has collected (in a container without an init) is not alive.
 runs() {
-    [ -n "$1" ] && [ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$2" ]
+    [ -n "$1" ] && [ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$2" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
 }
 
 drop_stale_pid_file() {
@@ -62,7 +62,7 @@ stop_engine() {
 await_engine() {
     local limit=$((SECONDS + START_LIMIT_S)) pid=${1:-}
     until engine_version >/dev/null; do
-        if [ -n "$pid" ] && ! runs "$pid" dockerd && ! kill -0 "$pid" 2>/dev/null; then
+        if [ -n "$pid" ] && ! runs "$pid" dockerd && ! runs "$pid" sh; then
             say engine "dockerd ended at once; the last lines of $ENGINE_LOG:"
             tail -n 5 "$ENGINE_LOG" >&2
             without_engine "it could not be started"
