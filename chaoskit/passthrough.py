@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -128,6 +129,9 @@ class ControlServer:
         except ChaosError as error:
             _log.warning("refused a request: %s", error)
             return encode_refusal(str(error))
+        except Exception as error:  # noqa: BLE001  # else nobody could heal any more
+            _log.exception("a request failed")
+            return encode_refusal(f"{type(error).__name__}: {error}")
 
 
 def main() -> int:
@@ -139,6 +143,8 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
+    _soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each file its users open
     os.umask(0)  # the kernel has applied the caller's
     gate, syscalls, finished = Gate(), Syscalls(), threading.Event()
     recover(options.backing)
