@@ -1,0 +1,161 @@
+"""
+The load of a test: what clients asked, what they were answered, and how long it took.
+
+Owns: pairing each `invoke` with its `ok`, `fail` or `info`, counts, and rate and latency over time.
+Refuses: calling an unknown outcome a failure or a success.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chaoskit.history import Event, History
+from chaoskit.report.axis import round_step
+from chaoskit.report.document import text_of
+
+_CLIENT = "client "
+_WINDOWS = 110
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation: `outcome` is ok, fail, info or "" when nothing came back in the test."""
+
+    process: str
+    f: str
+    node: str
+    start_s: float
+    end_s: float | None
+    outcome: str
+
+    @property
+    def took_s(self) -> float | None:
+        """From asking to the answer; None when there was none."""
+        return None if self.end_s is None else max(self.end_s - self.start_s, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Operations of one kind by outcome, and the latency of the acknowledged ones in seconds."""
+
+    f: str
+    acknowledged: int
+    failed: int
+    unknown: int
+    p50_s: float | None
+    p99_s: float | None
+    slowest_s: float | None
+
+    @property
+    def asked(self) -> int:
+        """All of them."""
+        return self.acknowledged + self.failed + self.unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Operations begun in one window of time, by outcome, and the latency of the acknowledged."""
+
+    start_s: float
+    acknowledged: int
+    failed: int
+    unknown: int
+    p50_s: float | None
+    p99_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The load of a test: tallies (all operations first) and windows of `window_s` seconds."""
+
+    tallies: tuple[Tally, ...]
+    windows: tuple[Window, ...]
+    window_s: float
+
+
+def operations(events: History) -> list[Operation]:
+    """Every operation in order of its beginning; an outcome without a beginning is left out."""
+    asked: dict[tuple[str, object], list[Event]] = {}
+    found: list[Operation] = []
+    for event in events:
+        if not event.process.startswith(_CLIENT):
+            continue
+        number = event.value.get("op")
+        key = (event.process, number if isinstance(number, int) else None)
+        if event.type == "invoke":
+            asked.setdefault(key, []).append(event)
+        elif asked.get(key):
+            found.append(_operation(asked[key].pop(0), event))
+    found += [_operation(event, None) for held in asked.values() for event in held]
+    return sorted(found, key=lambda one: one.start_s)
+
+
+def _operation(asked: Event, answered: Event | None) -> Operation:
+    return Operation(
+        process=asked.process,
+        f=asked.f,
+        node=text_of(asked.value, "node"),
+        start_s=asked.time_s,
+        end_s=answered.time_s if answered else None,
+        outcome=answered.type if answered else "",
+    )
+
+
+def load(found: Sequence[Operation], start_s: float, end_s: float) -> Load:
+    """Counts and latencies of a test's operations; windows are round, about 110 of them."""
+    kinds = sorted({one.f for one in found})
+    tallies = [_tally("all", found)] if len(kinds) > 1 else []
+    tallies += [_tally(f, [one for one in found if one.f == f]) for f in kinds]
+    window_s = max(round_step(end_s - start_s, _WINDOWS), 0.1)
+    return Load(tuple(tallies), _windows(found, start_s, end_s, window_s), window_s)
+
+
+def _tally(f: str, found: Sequence[Operation]) -> Tally:
+    latencies = _latencies(found)
+    acknowledged = sum(one.outcome == "ok" for one in found)
+    failed = sum(one.outcome == "fail" for one in found)
+    return Tally(
+        f=f,
+        acknowledged=acknowledged,
+        failed=failed,
+        unknown=len(found) - acknowledged - failed,
+        p50_s=quantile(latencies, 0.5),
+        p99_s=quantile(latencies, 0.99),
+        slowest_s=latencies[-1] if latencies else None,
+    )
+
+
+def _latencies(found: Iterable[Operation]) -> list[float]:
+    return sorted(one.took_s for one in found if one.outcome == "ok" and one.took_s is not None)
+
+
+def quantile(ordered: Sequence[float], part: float) -> float | None:
+    """The nearest-rank quantile of sorted values: the least that `part` of them do not exceed."""
+    if not ordered:
+        return None
+    rank = -int(-part * len(ordered) // 1)
+    return ordered[min(max(rank, 1), len(ordered)) - 1]
+
+
+def _windows(
+    found: Sequence[Operation], start_s: float, end_s: float, window_s: float
+) -> tuple[Window, ...]:
+    if not found:
+        return ()
+    first = start_s // window_s * window_s
+    edges = [first]
+    while edges[-1] + window_s < end_s and len(edges) < 4 * _WINDOWS:
+        edges.append(first + len(edges) * window_s)
+    held: list[list[Operation]] = [[] for _ in edges]
+    for one in found:
+        held[max(bisect_right(edges, one.start_s) - 1, 0)].append(one)
+    return tuple(_window(edge, inside) for edge, inside in zip(edges, held, strict=True))
+
+
+def _window(start_s: float, found: Sequence[Operation]) -> Window:
+    tally = _tally("", found)
+    return Window(
+        start_s, tally.acknowledged, tally.failed, tally.unknown, tally.p50_s, tally.p99_s
+    )

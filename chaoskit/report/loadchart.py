@@ -1,0 +1,134 @@
+"""
+Drawing the load: rate by outcome and latency over time, under the same axis as the timeline.
+
+Owns: two small charts. Refuses: smoothing; a window without an acknowledged operation has no
+latency and its line breaks there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaoskit.report.axis import Scale, decade_ticks, round_ticks
+from chaoskit.report.drawing import LEFT, RIGHT, WIDTH, time_axis, time_scale
+from chaoskit.report.load import Load, Window
+from chaoskit.report.shapes import Drawing, Group, Label, Line, Path, Shape, box, polyline
+from chaoskit.report.spans import Lane
+from chaoskit.report.wording import count, duration, moment
+
+_GUTTER = LEFT - 12
+_RATE_TOP, _RATE_HEIGHT = 10.0, 62.0
+_LATENCY_TOP, _LATENCY_HEIGHT = 88.0, 86.0
+_BOTTOM = _LATENCY_TOP + _LATENCY_HEIGHT
+
+
+def draw_load(load: Load, start_s: float, end_s: float, faults: tuple[Lane, ...]) -> Drawing | None:
+    """Rate and latency over time, faults shaded behind; None when there was no operation."""
+    if not load.windows:
+        return None
+    x = time_scale(start_s, max(end_s, start_s + 0.001))
+    behind = [*_shades(faults, x), *time_axis(x, 6, _BOTTOM + 2)]
+    groups = (
+        Group("axis of time", tuple(behind)),
+        Group("operations a second by outcome", tuple(_rates(load, x))),
+        Group("latency of acknowledged operations", tuple(_latencies(load, x))),
+    )
+    return Drawing(
+        WIDTH,
+        _BOTTOM + 24,
+        f"Load from {start_s:.1f} to {end_s:.1f} seconds: operations a second and latency",
+        groups,
+        start_s,
+        end_s,
+        LEFT,
+        RIGHT,
+    )
+
+
+def _shades(faults: tuple[Lane, ...], x: Scale) -> Iterator[Shape]:
+    for lane in faults:
+        for span in lane.spans:
+            if span.kind in {"fault", "unproven", "change"}:
+                left, right = x.at(span.start_s), x.at(span.end_s)
+                yield box(left, right, 6, _BOTTOM - 4, f"shade {span.kind}", span.title)
+
+
+def _rates(load: Load, x: Scale) -> Iterator[Shape]:
+    most = max(one.acknowledged + one.failed + one.unknown for one in load.windows)
+    scale = Scale(0, max(most / load.window_s, 1), _RATE_TOP + _RATE_HEIGHT, _RATE_TOP)
+    yield Label(_GUTTER - 44, _RATE_TOP + 10, "operations/s", "lane", "end")
+    for tick in round_ticks(0, scale.high, 3):
+        yield Line(LEFT, scale.at(tick), RIGHT, scale.at(tick), "grid")
+        yield Label(_GUTTER, scale.at(tick) + 4, count(tick), "tick", "end")
+    for one in load.windows:
+        yield from _bars(one, load.window_s, x, scale)
+
+
+def _bars(one: Window, window_s: float, x: Scale, scale: Scale) -> Iterator[Shape]:
+    left, right = x.at(one.start_s), x.at(one.start_s + window_s) - 0.8
+    said = (
+        f"{moment(one.start_s)}, {duration(window_s)}: {one.acknowledged} acknowledged, "
+        f"{one.failed} failed, {one.unknown} unknown"
+    )
+    below = 0.0
+    parts = (
+        ("acknowledged", one.acknowledged),
+        ("failed", one.failed),
+        ("unknown load", one.unknown),
+    )
+    for kind, number in parts:
+        if number and right > left:
+            rate = number / window_s
+            top, bottom = scale.at(below + rate), scale.at(below)
+            yield box(left, right, top, bottom - top, kind, said)
+            below += rate
+
+
+def _latencies(load: Load, x: Scale) -> Iterator[Shape]:
+    known = [one for one in load.windows if one.p50_s is not None and one.p99_s is not None]
+    yield Label(_GUTTER - 44, _LATENCY_TOP + 10, "latency", "lane", "end")
+    if not known:
+        yield Label(LEFT + 6, _LATENCY_TOP + 40, "nothing was acknowledged", "quiet")
+        return
+    lowest = min(one.p50_s or 0.0 for one in known)
+    highest = max(one.p99_s or 0.0 for one in known)
+    scale = Scale(
+        10 ** _floor_decade(lowest),
+        10 ** (_floor_decade(highest * 0.999) + 1),
+        _BOTTOM,
+        _LATENCY_TOP,
+        logarithmic=True,
+    )
+    for tick in decade_ticks(scale.low, scale.high):
+        yield Line(LEFT, scale.at(tick), RIGHT, scale.at(tick), "grid")
+        yield Label(_GUTTER, scale.at(tick) + 4, _decade(tick), "tick", "end")
+    for kind in ("p99", "p50"):
+        for piece in _pieces(load, x, scale, kind):
+            yield Path(polyline(piece), kind, f"{kind} of acknowledged operations")
+        last = known[-1].p99_s if kind == "p99" else known[-1].p50_s
+        shift = 0.0 if kind == "p99" else 9.0
+        yield Label(RIGHT + 6, scale.at(last or 0.0) + shift, kind, "end")
+
+
+def _floor_decade(value_s: float) -> int:
+    decade = -5
+    while 10.0 ** (decade + 1) <= value_s and decade < 5:
+        decade += 1
+    return decade
+
+
+def _decade(value_s: float) -> str:
+    if value_s >= 0.999:
+        return f"{value_s:.0f}\u202fs"
+    return f"{value_s * 1000:g}\u202fms"
+
+
+def _pieces(load: Load, x: Scale, scale: Scale, kind: str) -> list[list[tuple[float, float]]]:
+    pieces: list[list[tuple[float, float]]] = [[]]
+    for one in load.windows:
+        value_s = one.p99_s if kind == "p99" else one.p50_s
+        if value_s is None:
+            pieces.append([])
+        else:
+            pieces[-1].append((x.at(one.start_s + load.window_s / 2), scale.at(value_s)))
+    return [piece for piece in pieces if piece]
