@@ -86,7 +86,7 @@ start_engine() {
     local pid
     pid=$(cat /var/run/docker.pid 2>/dev/null || true)
     if ! runs "$pid" dockerd; then
-        # Locks of ours must not be inherited by what outlives us.
+        # The lock is not left to what outlives us.
         setsid -f sh -c 'echo $$ >"$1"; exec dockerd >>"$2" 2>&1' sh "$ENGINE_PID" "$ENGINE_LOG" </dev/null 9>&-
         local limit=$((SECONDS + 5))
         until [ -s "$ENGINE_PID" ] || [ $SECONDS -ge $limit ]; do sleep 0.05; done
@@ -98,8 +98,8 @@ start_engine() {
 
 [ "${1:-}" = stop ] && stop_engine
 
-mkdir -p "$CHAOSKIT_CACHE"
-exec 9>"$CHAOSKIT_CACHE/engine.lock"
+mkdir -p "$CHAOSKIT_CACHE/locks"
+exec 9>"$CHAOSKIT_CACHE/locks/engine"
 flock 9
 
 if version=$(engine_version); then

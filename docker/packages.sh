@@ -63,7 +63,7 @@ log=$CHAOSKIT_CACHE/packages.log
         ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1 && missing+=(docker-cli) ;;
     esac
     apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends "${missing[@]}"
-} >"$log" 2>&1 || {
+} >"$log" 2>&1 9>&- || {  # the lock is not left to a service that a package starts
     tail -n 5 "$log" >&2
     fail packages "apt-get failed (log $log)"
 }

@@ -20,17 +20,19 @@ version_of() {
 
 # find_python: prints the interpreter to make .venv with.
 find_python() {
-    local candidate version
-    for wanted in '3\.1[12]\.' '3\.(1[3-9]|[2-9][0-9])\.'; do
+    local wanted candidate version seen=
+    for wanted in '3\.1[12]\.' '3\.(1[3-9]|[2-9][0-9])\.' '.'; do
         for candidate in ${CHAOSKIT_PYTHON:-python3 python3.12 python3.11 python3.14 python3.13}; do
             version=$(version_of "$candidate") || continue
-            if [[ $version =~ ^$wanted ]]; then
+            if [ "$wanted" = . ]; then
+                seen+=" $candidate is $version"
+            elif [[ $version =~ ^$wanted ]]; then
                 echo "$candidate"
                 return
             fi
         done
     done
-    fail python "no Python 3.11 or newer on PATH (python3 is $(version_of python3 || echo absent)); install one, or name it in CHAOSKIT_PYTHON"
+    fail python "no Python 3.11 or newer:${seen:- none on PATH}; install one, or name it in CHAOSKIT_PYTHON"
 }
 
 stamp_of() {

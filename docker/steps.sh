@@ -38,7 +38,8 @@ consent() {
     fi
     # make runs steps side by side, so a question goes to the terminal itself and waits for its turn there.
     if [ "${CHAOSKIT_SETUP:-}" != yes ] && [ -t 2 ] && { : </dev/tty; } 2>/dev/null; then
-        exec 8>/tmp/chaoskit-consent.$(id -u).lock
+        mkdir -p "$CHAOSKIT_CACHE/locks"
+        exec 8>"$CHAOSKIT_CACHE/locks/consent"
         flock 8
         printf '%-12s %s? [Y/n] ' "$step" "may I $what" >/dev/tty
         read -r answer </dev/tty || answer=n
