@@ -157,7 +157,7 @@ class PassedOperations:
         return 0
 
     def _open_probe(self) -> int:
-        name = f"{PROBE_NAME}-{threading.get_ident()}"
+        name = f"{_HIDDEN_PREFIX}{PROBE_NAME}-{threading.get_ident()}"  # gone two lines below
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         descriptor = os.open(name, flags, 0o600, dir_fd=self._backing)
         os.unlink(name, dir_fd=self._backing)

@@ -41,8 +41,12 @@ class StorageFailed(ChaosError):
 
 class Operation(StrEnum):
     """
-    What can be slowed and is counted. FSYNC includes fdatasync and directories; METADATA is every
-    call that is none of the others.
+    What can be slowed and is counted.
+
+    FSYNC includes fdatasync, directories, and the second half of a synchronous write. OPEN
+    includes creating. READ meets only what the kernel has not cached since the file was opened,
+    and METADATA, which is every call that is none of the others, what it has not cached for a
+    second.
     """
 
     FSYNC = "fsync"
