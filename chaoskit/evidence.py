@@ -2,9 +2,10 @@
 Evidence: no evidence, no verdict.
 
 Owns: `faults_were_felt`, the check of the harness itself: every fault was effective, was effective
-still when it was healed, was felt, was healed, and was gone; every change was witnessed. Refuses:
-guesses in place of a missing event. What is missing is INVALID (the run says nothing of the
-system), a heal or change that failed is INFRA (the harness did).
+still when it was healed, was felt, was healed, and was gone, each by every probe that looked; every
+change was witnessed; no event is missing from the record. Refuses: guesses in place of a missing
+event. What is missing is INVALID (the run says nothing of the system), a heal or change that failed
+is INFRA (the harness did).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from chaoskit.history import Event, History
 from chaoskit.verdict import Reason, Verdict
@@ -78,58 +80,90 @@ def _grew(event: Event) -> bool:
     return True
 
 
+def _probes(events: Iterable[Event]) -> set[str]:
+    return {str(event.value.get("probe")) for event in events}
+
+
+def _names(probes: Iterable[str]) -> str:
+    return ", ".join(sorted(probes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """A fault's evidence, laid out in time: what counts only before the heal, or only after."""
+
+    case: _Case
+    heal_at: int | None
+    healed_at: int | None
+
+    def effective(self) -> list[Reason]:
+        """By every probe, and by every probe again just before the heal."""
+        looks = [
+            event
+            for event in self.case.of("effective", "ok", "fail")
+            if self.heal_at is None or event.index < self.heal_at
+        ]
+        first = [event for event in looks if not event.value.get("again")]
+        again = [event for event in looks if event.value.get("again")]
+        blind = [event for event in first if event.type == "fail"]
+        seen = _probes(first) - _probes(blind)
+        if blind or not first:
+            return [self.case.missing("was not seen to be effective", blind)]
+        if _probes(again) - seen:
+            names = _names(_probes(again) - seen)
+            return [self.case.missing(f"was never looked at when it began, by {names}", again)]
+        lost = [event for event in again if event.type == "fail"]
+        if lost or _probes(again) != seen:
+            names = _names(_probes(lost) | (seen - _probes(again)))
+            text = f"was effective, but not shown to be so still just before its heal, by {names}"
+            return [self.case.missing(text, lost)]
+        return []
+
+    def felt(self) -> list[Reason]:
+        """By one meter at least, which grew before the heal."""
+        meters = self.case.of("felt", "ok", "fail")
+        if any(
+            event.type == "ok"
+            and _grew(event)
+            and (self.heal_at is None or event.index < self.heal_at)
+            for event in meters
+        ):
+            return []
+        saw = self.case.of("effective", "ok")
+        how = "was effective but never felt" if saw else "was never felt"
+        ends = [event.time_s for event in self.case.events if event.index == self.heal_at]
+        end_s = ends[0] if ends else self.case.events[-1].time_s
+        return [self.case.missing(f"{how} in {end_s - self.case.opening.time_s:.1f} s", meters)]
+
+    def healed(self) -> list[Reason]:
+        failed = self.case.of("heal", "fail")
+        if failed:
+            return [self.case.broken("its heal failed", failed)]
+        if not self.case.of("heal", "invoke") or self.healed_at is None:
+            return [self.case.missing("was not healed")]
+        return []
+
+    def absent(self) -> list[Reason]:
+        """By every probe that had seen it, after the heal."""
+        if self.healed_at is None:
+            return [self.case.missing("was never shown to be gone")]
+        after = [
+            event for event in self.case.of("absent", "ok", "fail") if event.index > self.healed_at
+        ]
+        there = [event for event in after if event.type == "fail"]
+        unsaid = _probes(self.case.of("effective", "ok", "fail")) - _probes(after)
+        if there or unsaid or not after:
+            names = _names(_probes(there) | unsaid)
+            text = "was healed but not shown to be gone" + (f", by {names}" if names else "")
+            return [self.case.missing(text, there)]
+        return []
+
+
 def _fault(case: _Case) -> list[Reason]:
-    reasons: list[Reason] = []
-    heals = case.of("heal", "invoke")
-    healed = case.of("heal", "ok")
-    heal_at = min((event.index for event in [*heals, *healed]), default=None)
-    healed_at = min((event.index for event in healed), default=None)
-
-    def before_heal(events: Sequence[Event]) -> list[Event]:
-        return [event for event in events if heal_at is None or event.index < heal_at]
-
-    effective = case.of("effective", "ok")
-    if not [event for event in before_heal(effective) if not event.value.get("again")]:
-        reasons.append(
-            case.missing("was never shown to be effective", case.of("effective", "fail"))
-        )
-    elif not [event for event in before_heal(effective) if event.value.get("again")]:
-        reasons.append(
-            case.missing(
-                "was effective, but not shown to be so still just before its heal",
-                case.of("effective", "fail"),
-            )
-        )
-    felt = before_heal(case.of("felt", "ok"))
-    if not [event for event in felt if _grew(event)]:
-        how = "was effective but never felt" if effective else "was never felt"
-        end_s = (
-            case.events[-1].time_s
-            if heal_at is None
-            else min(event.time_s for event in case.events if event.index == heal_at)
-        )
-        reasons.append(
-            case.missing(
-                f"{how} in {end_s - case.opening.time_s:.1f} s", [*case.of("felt", "fail"), *felt]
-            )
-        )
-    failed = case.of("heal", "fail")
-    if failed:
-        reasons.append(case.broken("its heal failed", failed))
-    elif not heals or not healed:
-        reasons.append(case.missing("was not healed"))
-    absent = [
-        event
-        for event in case.of("absent", "ok")
-        if healed_at is not None and event.index > healed_at
-    ]
-    if not absent:
-        reasons.append(
-            case.missing("was healed but not shown to be gone", case.of("absent", "fail"))
-            if healed
-            else case.missing("was never shown to be gone", case.of("absent", "fail"))
-        )
-    return reasons
+    healed = [event.index for event in case.of("heal", "ok")]
+    heals = [event.index for event in case.of("heal", "invoke")] + healed
+    course = _Course(case, min(heals, default=None), min(healed, default=None))
+    return [*course.effective(), *course.felt(), *course.healed(), *course.absent()]
 
 
 def _change(case: _Case) -> list[Reason]:
@@ -139,18 +173,37 @@ def _change(case: _Case) -> list[Reason]:
     reasons: list[Reason] = []
     if not case.of("change", "ok"):
         reasons.append(case.missing("was begun and not ended"))
-    if not case.of("witnessed", "ok"):
-        reasons.append(case.missing("was never witnessed", case.of("witnessed", "fail")))
+    witnesses = case.of("witnessed", "ok", "fail")
+    if not witnesses or any(event.type == "fail" for event in witnesses):
+        reasons.append(case.missing("was not witnessed", case.of("witnessed", "fail")))
     return reasons
+
+
+def _holes(history: History) -> list[Reason]:
+    """Events that were recorded and are not there: counted from the scope's start, if it has one."""
+    starts = [event for event in history.of("scope") if event.value["event"] == "start"]
+    begin = (starts or list(history.events[:1]))[0].index if history.events else 0
+    indices = [event.index for event in history.events if event.index >= begin]
+    return [
+        Reason(
+            Verdict.INVALID,
+            "record",
+            f"the record has a hole between events {one} and {other}",
+            (one, other),
+        )
+        for one, other in pairwise(indices)
+        if other != one + 1
+    ]
 
 
 def faults_were_felt(history: History) -> tuple[Reason, ...]:
     """
     Why the history proves nothing: each missing or failed piece of evidence, fault by fault.
 
-    Empty when every fault has, in this order, an `effective`, one more with `again`, a `felt`
-    whose meter grew, a `heal` that succeeded and an `absent`; and every change is witnessed.
-    Evidence for a fault that is not in the history is itself a gap in the record.
+    Empty when every fault has `effective` by each probe at its beginning and, with `again`, just
+    before its heal; before that a `felt` whose meter grew; a `heal` that succeeded, and after it
+    `absent` by each probe; when every change is witnessed; and when no event is missing. Evidence
+    of a fault whose beginning is not in the history proves nothing.
     """
     openings: dict[object, Event] = {}
     events: dict[object, list[Event]] = {}
@@ -174,4 +227,4 @@ def faults_were_felt(history: History) -> tuple[Reason, ...]:
             continue
         judge = _fault if opening.f == "fault" else _change
         reasons.extend(judge(_Case(opening, known)))
-    return tuple(reasons)
+    return (*reasons, *_holes(history))

@@ -18,9 +18,9 @@ import re
 import select
 import signal
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 
 from chaoskit import proc
@@ -122,45 +122,48 @@ def own() -> Identity:
 
 def marked(mark: str) -> list[Identity]:
     """
-    Running processes whose environment or argument list holds exactly `mark`, this one left out.
+    Running processes whose environment holds exactly `mark` ("NAME=VALUE"), this one left out.
 
     The mark is inherited, so children of a marked process are found even when nobody noted their
     pid. Processes of other users are not seen unless we are root.
     """
-    return _with(lambda items: mark.encode() in items)
+    return [one for one, marks in marked_any(mark).items() if mark in marks]
 
 
 def marked_any(prefix: str) -> dict[Identity, tuple[str, ...]]:
-    """Running processes with marks that begin with `prefix`, and these marks."""
+    """Running processes with variables that begin with `prefix`, and these, as "NAME=VALUE"."""
     start = prefix.encode()
-    found = _with(lambda items: any(item.startswith(start) for item in items))
-    return {
-        one: tuple(item.decode() for item in _items(one.pid) if item.startswith(start))
-        for one in found
-    }
-
-
-def _with(wanted: Callable[[list[bytes]], bool]) -> list[Identity]:
-    found = []
-    for entry in _PROC.iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        if wanted(_items(int(entry.name))):
-            identity = of(int(entry.name))
-            if identity is not None:
-                found.append(identity)
+    found = {}
+    for pid in _others():
+        marks = [item for item in _items(pid, "environ") if item.startswith(start)]
+        identity = of(pid) if marks else None
+        if identity is not None:
+            found[identity] = tuple(os.fsdecode(item) for item in marks)
     return found
 
 
-def _items(pid: int) -> list[bytes]:
-    """The environment and the argument list of a process; none when they may not be read."""
-    items = []
-    for name in ("environ", "cmdline"):
-        try:
-            items += (_PROC / str(pid) / name).read_bytes().split(b"\0")
-        except OSError:  # it ended meanwhile, or is another user's
-            continue
-    return items
+def running_module(module: str) -> dict[Identity, tuple[str, ...]]:
+    """Running Python processes started with `-m module`, and their argument lists."""
+    found = {}
+    for pid in _others():
+        arguments = [os.fsdecode(item) for item in _items(pid, "cmdline")]
+        identity = of(pid) if ("-m", module) in pairwise(arguments) else None
+        if identity is not None:
+            found[identity] = tuple(arguments)
+    return found
+
+
+def _others() -> list[int]:
+    numbers = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]
+    return [pid for pid in numbers if pid != os.getpid()]
+
+
+def _items(pid: int, name: str) -> list[bytes]:
+    """The environment or the argument list of a process; none when it may not be read."""
+    try:
+        return (_PROC / str(pid) / name).read_bytes().split(b"\0")
+    except OSError:  # it ended meanwhile, or is another user's
+        return []
 
 
 def kill(identity: Identity, *, timeout_s: float) -> bool:

@@ -1,24 +1,19 @@
 """
-What is mounted where, and taking our FUSE mounts away.
+What is mounted where, by the kernel's own list.
 
 Owns: reading /proc/self/mountinfo (proc(5)), where a mount shows even when its daemon is dead and
-every stat(2) of it fails, and unmounting ours. Refuses: unmounting anything that the kernel does
-not list as a mount of chaoskit's own file system; no other kind is ever made.
+every stat(2) of it fails. Refuses: touching a mount, which may hang (`storage` unmounts).
 """
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.errors import ChaosError
 from chaoskit.storage_control import FILE_SYSTEM
 
 _ESCAPE = re.compile(r"\\([0-7]{3})")
-_COMMAND_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +51,3 @@ def at(path: Path) -> list[Mounted]:
 def below(path: Path) -> list[Mounted]:
     """The mounts on `path` and on anything in it, the inner before the outer."""
     return [one for one in reversed(everything()) if one.path.is_relative_to(path)]
-
-
-def unmount(mounted: Mounted) -> None:
-    """
-    Detach a mount of ours, whether its daemon lives, hangs or is dead, and whoever still uses it.
-
-    Raises ChaosError when it is not ours or the system refuses.
-    """
-    if not mounted.is_ours:
-        raise ChaosError(f"{mounted.path} is a mount of {mounted.type}: not ours to unmount")
-    command = (
-        ["umount", "--lazy", "--no-canonicalize"]
-        if os.geteuid() == 0
-        else ["fusermount3", "-u", "-z"]
-    )
-    try:
-        done = subprocess.run(
-            [*command, str(mounted.path)],
-            capture_output=True,
-            check=False,
-            timeout=_COMMAND_TIMEOUT_S,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ChaosError(f"cannot unmount {mounted.path}: {error}") from error
-    if done.returncode != 0:
-        reason = done.stderr.decode(errors="replace").strip()
-        raise ChaosError(f"cannot unmount {mounted.path}: {reason}")

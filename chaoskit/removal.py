@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from chaoskit import clock, identity, mounts, proc
+from chaoskit import clock, identity, mounts, proc, storage
 from chaoskit.errors import ChaosError, EngineFailed
 from chaoskit.identity import Identity
 from chaoskit.ownership import ENGINE_KINDS, RUN_LABEL, Entry, Kind, mark, names
 
+_DAEMON = "chaoskit.passthrough"
 _WORKERS = 8
 _LOOKS = 200
 _PAUSE_S = 0.1
@@ -161,7 +162,8 @@ def remove(run: str, entries: Sequence[Entry], engine: Objects | None) -> Outcom
 
 def _awaits(entries: Sequence[Entry], seen: set[Thing], waited_s: float, *, asked: bool) -> bool:
     """Whether something announced, and never seen, may still be in the making."""
-    if waited_s < _UNSEEN_PROCESS_S and any(entry.kind is Kind.PROCESS for entry in entries):
+    started = (Kind.PROCESS, Kind.MOUNT)
+    if waited_s < _UNSEEN_PROCESS_S and any(entry.kind in started for entry in entries):
         return True
     # Only an engine that can be asked is waited for.
     return (
@@ -193,11 +195,19 @@ def _look(run: str, entries: Sequence[Entry], engine: Objects | None) -> _Look:
 
 
 def _processes(run: str, entries: Sequence[Entry]) -> dict[Identity, str]:
-    """Living processes of the run, with a name for people."""
+    """
+    Living processes of the run, with a name for people.
+
+    The daemon of a mount is known by its arguments, which name folders of the run: it may have been
+    started, and not have mounted yet, when the run died.
+    """
     found = {
         process: " ".join(proc.command_line(process.pid))[:60]
         for process in identity.marked(mark(run))
     }
+    for daemon, arguments in identity.running_module(_DAEMON).items():
+        if any(names(run, part) for word in arguments for part in Path(word).parts):
+            found[daemon] = _DAEMON
     for entry in entries:
         for process in entry.processes:
             if process.standing() is identity.Standing.ALIVE:
@@ -245,7 +255,10 @@ def _look_for_mounts(found: Sequence[mounts.Mounted], look: _Look) -> None:
 
 
 def _unmounting(mounted: mounts.Mounted) -> Callable[[], None]:
-    return lambda: mounts.unmount(mounted)
+    def unmount() -> None:
+        storage.unmount_stale(mounted.path)
+
+    return unmount
 
 
 def _delete(folder: Path) -> None:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from random import Random
 from typing import Any, Protocol
 
+from chaoskit.certificates import Credential
 from chaoskit.invariant import Invariant
 
 
@@ -105,15 +106,6 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """A certificate and its key, PEM; `authority_pem` is what a peer must trust to accept it."""
-
-    certificate_pem: bytes
-    key_pem: bytes
-    authority_pem: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class ConfigFile:
     """A file in a node's configuration folder: a relative path and its bytes."""
 
@@ -138,7 +130,8 @@ class Placement:
     ports: port numbers by name.
     data, config: absolute folders as the node sees them; the first writable, the second not.
     proxies: source addresses under which peers and observers appear (for systems that check them).
-    credential: this node's certificate when the system has a secure port.
+    credential: this node's certificate when the system has a secure port; `authority_pem` is the
+        authority that it shall trust.
 
     """
 
@@ -153,6 +146,7 @@ class Placement:
     config: str
     proxies: tuple[str, ...] = ()
     credential: Credential | None = None
+    authority_pem: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +229,14 @@ class Traffic:
     How to put load on a system.
 
     `connect(endpoint, timeout_s)` makes a client of one node; `operations(random)` is the endless
-    stream of operations, drawn from the plan's randomness alone.
+    stream of operations, drawn from the plan's randomness alone. `snapshot`, where the system can
+    tell, is an operation that reads everything one node holds, for comparison across nodes.
     """
 
     connect: Callable[[Endpoint, float], Client]
     operations: Callable[[Random], Iterator[Operation]]
     timeout_s: float = 2.0
+    snapshot: Operation | None = None
 
 
 def _no_files(_: Placement) -> Sequence[ConfigFile]:

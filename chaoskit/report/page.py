@@ -303,7 +303,7 @@ def _sentence(header: dict[str, Any], found: Sequence[Experiment]) -> str:
         return f"{one.name.rpartition('::')[2]} on {system} {said}."
     said = ", ".join(f"{number} {name}" for name, number in _tally(found))
     return (
-        f"{plural(len(found), 'test')} on {system}: {said}." if found else f"Nothing on {system}."
+        f"{plural(len(found), 'test')} on {system}: {said}." if found else f"Nothing was recorded on {system}."
     )
 
 

@@ -120,7 +120,8 @@ class _Sweep:
         link = (event.value["source"], event.value["target"])
         if not set(link) <= set(self.timeline.nodes):
             return
-        opened = event.value["shape"] == "open" and not event.value["cut"]
+        ports = set(event.value["shape"].split(", "))
+        opened = ports == {"open"} and not event.value["cut"]
         if opened == (link not in self.shaped):
             return
         (self.shaped.discard if opened else self.shaped.add)(link)

@@ -1,0 +1,406 @@
+"""
+The docker backend: each node a container on a network of its cluster's own.
+
+Owns: the network, the two proxy containers with their address ranges, counters and gates, and the
+node containers. Nodes run without any privilege: non-root, no capabilities, read-only root, data
+and configuration as folders of the host. Refuses: anything it did not create; every object is
+journalled before it is made and carries the run's labels.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from chaoskit import hostrules, proc
+from chaoskit.addressing import AddressPlan, address_plan, free_subnets
+from chaoskit.backend import Layout, LinkPlace, ProcessSpec
+from chaoskit.clock import wait_until
+from chaoskit.engine import Completed, ContainerSpec, Engine, Mount
+from chaoskit.errors import ChaosError, EngineFailed
+from chaoskit.journal import Journal
+from chaoskit.namespace import Namespace
+from chaoskit.ownership import Kind, rule_comment
+from chaoskit.packets import Counters, Leg, Traffic
+from chaoskit.toxiproxy import server_binary
+
+T = TypeVar("T")
+
+NODE_OWNER = (10001, 10001)
+PROXY_RELEASE = "2.12.0"
+_PROXY_REPOSITORY = "chaoskit/toxiproxy"
+_API_PORT = 8474
+_DATA, _CONFIG = "/data", "/config"
+_START_TIMEOUT_S = 20.0
+_EXIT_TIMEOUT_S = 10.0
+_SUBNET_TRIES = 8
+_WORKERS = 8
+
+
+def ensure_proxy_image(engine: Engine) -> str:
+    """
+    The reference of the Toxiproxy image, made from the server's binary when it is absent.
+
+    Raises ChaosError, saying what to run, when there is neither.
+    """
+    reference = f"{_PROXY_REPOSITORY}:{PROXY_RELEASE}"
+    if engine.image(reference) is None:
+        engine.import_binary(server_binary(), repository=_PROXY_REPOSITORY, tag=PROXY_RELEASE)
+    return reference
+
+
+def _layout(plan: AddressPlan, nodes: Sequence[str]) -> Layout:
+    return Layout(
+        links=tuple(
+            LinkPlace(link.source, link.target, link.address, link.upstream) for link in plan.links
+        ),
+        watch=plan.watch,
+        watch_upstream={node: f"192.0.2.{i}" for i, node in enumerate(nodes, start=1)},
+        nodes=plan.nodes,
+        hosts={node: {name: name for name in plan.nodes} for node in nodes},
+        bind=dict.fromkeys(nodes, "0.0.0.0"),  # noqa: S104  # inside the cluster's own network
+        proxies=(plan.proxy, plan.watcher),
+        data=dict.fromkeys(nodes, _DATA),
+        config=dict.fromkeys(nodes, _CONFIG),
+    )
+
+
+class _Proxy:
+    """One Toxiproxy container: its namespace, its counters and its gate."""
+
+    def __init__(self, container: str, address: str, legs: Sequence[Leg], link_range: str) -> None:
+        self.container = container
+        self.address = address
+        self._legs = legs
+        self._range = link_range
+        self._namespace: Namespace | None = None
+        self._counters: Counters | None = None
+
+    def enter(self, engine: Engine) -> None:
+        """Start it, load its rules, and wait until its API answers, from inside its network."""
+        engine.start(self.container)
+        namespace = Namespace(engine.state(self.container).pid)
+        self._namespace = namespace
+        self._counters = Counters(namespace, self._legs)
+        self._counters.install(link_range=self._range)
+
+        def answers() -> bool:
+            try:
+                socket.create_connection((self.address, _API_PORT), 0.05).close()
+            except OSError:
+                return False
+            return True
+
+        namespace.run(
+            lambda: wait_until(
+                answers, what="Toxiproxy's API", timeout_s=_START_TIMEOUT_S, poll_s=0.005
+            ),
+            timeout_s=_START_TIMEOUT_S + 1,
+        )
+
+    @property
+    def counters(self) -> Counters:
+        """The rules in its network. Raises ChaosError before `enter`."""
+        if self._counters is None:
+            raise ChaosError(f"the proxy {self.container} has not been started")
+        return self._counters
+
+    def leave(self) -> None:
+        """Close the namespace."""
+        if self._namespace is not None:
+            self._namespace.close()
+
+
+class DockerBackend:
+    """One cluster's containers; see `backend.Backend` for what the methods promise."""
+
+    name = "docker"
+    owner = NODE_OWNER
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        *,
+        cluster: str,
+        nodes: Sequence[str],
+        scratch: Path,
+        subnets: str,
+    ) -> None:
+        """Lay out `nodes` in a free subnet of the range `subnets` (CIDR); creates nothing."""
+        self._engine = engine
+        self._journal = journal
+        self._prefix = journal.name(cluster)
+        self._bridge = "ck" + hashlib.sha256(self._prefix.encode()).hexdigest()[:10]
+        self._nodes = tuple(nodes)
+        self._scratch = scratch
+        self._containers: dict[str, str] = {}
+        self._images: dict[str, str] = {}
+        self._namespaces: dict[str, Namespace] = {}
+        self._pids: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._network = ""
+        self._rules: tuple[tuple[str, ...], ...] = ()
+        self._candidates = free_subnets(engine.subnets(), within=subnets)
+        self._take(self._first_candidate())
+
+    def _first_candidate(self) -> str:
+        """The free subnet to try first: spread by name, so that two starts rarely race for one."""
+        if not self._candidates:
+            raise ChaosError(
+                "no free subnet is left for a cluster: `chaoskit sweep` removes what dead runs left"
+            )
+        spread = int(hashlib.sha256(self._prefix.encode()).hexdigest(), 16) % len(self._candidates)
+        self._candidates = self._candidates[spread:] + self._candidates[:spread]
+        return self._candidates[0]
+
+    def _take(self, subnet: str) -> None:
+        self._plan = address_plan(self._nodes, subnet)
+        self.layout = _layout(self._plan, self._nodes)
+        links = [
+            Leg(link.name, link.address, link.upstream, self._plan.nodes[link.target])
+            for link in self._plan.links
+        ]
+        watch = [
+            Leg(node, self._plan.watch[node], upstream, self._plan.nodes[node])
+            for node, upstream in self.layout.watch_upstream.items()
+        ]
+        self._mesh = _Proxy(f"{self._prefix}-mesh", self._plan.proxy, links, self._plan.link_range)
+        self._watch = _Proxy(
+            f"{self._prefix}-watch", self._plan.watcher, watch, self._plan.watch_range
+        )
+
+    @property
+    def mesh_api(self) -> tuple[str, int]:
+        """Where the proxy between the nodes is controlled."""
+        return self._plan.proxy, _API_PORT
+
+    @property
+    def watch_api(self) -> tuple[str, int]:
+        """Where the harness's own proxy is controlled."""
+        return self._plan.watcher, _API_PORT
+
+    # -- making --------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make the network and both proxies; every node starts in the gate of the dead."""
+        image = ensure_proxy_image(self._engine)
+        self._make_network()
+        self._rules = hostrules.rules(
+            self._bridge,
+            [*self.layout.proxies, self._plan.link_range, self._plan.watch_range],
+            comment=rule_comment(self._journal.run),
+        )
+        for rule in self._rules:
+            self._journal.will_create(Kind.HOST_RULE, " ".join(rule), undo=hostrules.undo(rule))
+            hostrules.add(rule)
+        resolver = self._scratch / "resolv.conf"
+        # a name that /etc/hosts does not have fails at once instead of waiting for a forwarder
+        resolver.write_text("nameserver 127.0.0.1\n")
+        with ThreadPoolExecutor(2, thread_name_prefix="proxies") as pool:
+            for done in [
+                pool.submit(self._make_proxy, proxy, image) for proxy in (self._mesh, self._watch)
+            ]:
+                done.result()
+
+    def _make_network(self) -> None:
+        name = self._prefix
+        self._journal.will_create(Kind.NETWORK, name)
+        for attempt, subnet in enumerate(self._candidates[:_SUBNET_TRIES], start=1):
+            try:
+                self._network = self._engine.create_network(
+                    name, subnet=subnet, bridge=self._bridge, labels=self._journal.labels("network")
+                )
+            except EngineFailed:
+                if attempt == min(_SUBNET_TRIES, len(self._candidates)):
+                    raise
+            else:
+                self._take(subnet)
+                return
+
+    def _make_proxy(self, proxy: _Proxy, image: str) -> None:
+        self._journal.will_create(Kind.CONTAINER, proxy.container)
+        self._engine.create_container(
+            ContainerSpec(
+                name=proxy.container,
+                image=image,
+                command=["-host", proxy.address],
+                network=self._prefix,
+                address=proxy.address,
+                labels=self._journal.labels("proxy"),
+                user=f"{NODE_OWNER[0]}:{NODE_OWNER[1]}",
+            )
+        )
+        proxy.enter(self._engine)
+
+    def create(self, spec: ProcessSpec) -> None:
+        """Create (not start) a node, or create it anew when it exists and does not run."""
+        name = f"{self._prefix}-{spec.node}"
+        if spec.node in self._containers:
+            self._engine.remove_container(self._containers[spec.node])
+        else:
+            self._journal.will_create(Kind.CONTAINER, name)
+        self._containers[spec.node] = self._engine.create_container(
+            ContainerSpec(
+                name=name,
+                image=spec.image,
+                command=spec.argv,
+                network=self._prefix,
+                address=self._plan.nodes[spec.node],
+                hostname=spec.node,
+                labels=self._journal.labels("node"),
+                hosts=self._plan.hosts(spec.node),
+                environment=spec.environment,
+                mounts=(
+                    Mount(spec.data, _DATA),
+                    Mount(spec.config, _CONFIG, read_only=True),
+                    Mount(self._scratch / "resolv.conf", "/etc/resolv.conf", read_only=True),
+                ),
+                user=f"{NODE_OWNER[0]}:{NODE_OWNER[1]}",
+            )
+        )
+
+    def output(self, node: str) -> Iterator[bytes]:
+        """The output of the next start of a created node, until it exits."""
+        return self._engine.attach(self._containers[node])
+
+    # -- running -------------------------------------------------------------------------------
+
+    def start(self, node: str) -> int:
+        """Start it and open the gate to it; answers the pid of its init."""
+        self._engine.start(self._containers[node])
+        address = [self._plan.nodes[node]]
+        self._mesh.counters.revive(address)
+        self._watch.counters.revive(address)
+        state = self._engine.state(self._containers[node])
+        if not state.pid:
+            return 0  # it has exited already; whoever watches it asks for the code
+        with self._lock:
+            self._pids[node] = state.pid
+            self._images[node] = state.image
+            with suppress(ChaosError):
+                self._namespaces[node] = Namespace(state.pid)
+        return state.pid
+
+    def stop(self, node: str, *, timeout_s: float) -> None:
+        """SIGTERM, SIGKILL after `timeout_s`; closes the gate as soon as it is dead."""
+        stop = functools.partial(self._engine.stop, timeout_s=timeout_s)
+        self._end(node, stop, timeout_s + _EXIT_TIMEOUT_S)
+
+    def kill(self, node: str) -> None:
+        """SIGKILL; closes the gate as soon as it is dead."""
+        self._end(node, self._engine.kill, _EXIT_TIMEOUT_S)
+
+    def _end(self, node: str, call: Callable[[str], None], timeout_s: float) -> None:
+        """The engine returns long after the death: watch the process, so the gate closes then."""
+        with ThreadPoolExecutor(1, thread_name_prefix=f"end-{node}") as pool:
+            ending = pool.submit(call, self._containers[node])
+            pid = self._pids.get(node, 0)
+            with suppress(ProcessLookupError):
+                descriptor = os.pidfd_open(pid) if pid else -1
+                if descriptor >= 0:
+                    try:
+                        select.select([descriptor], [], [], timeout_s)
+                    finally:
+                        os.close(descriptor)
+            self.bury(node)
+            ending.result()
+
+    def bury(self, node: str) -> None:
+        """Close the gate to a node that has exited."""
+        address = [self._plan.nodes[node]]
+        self._mesh.counters.bury(address)
+        self._watch.counters.bury(address)
+        with self._lock:
+            namespace = self._namespaces.pop(node, None)
+            self._pids.pop(node, None)
+        if namespace is not None:
+            namespace.close()
+
+    def pause(self, node: str) -> None:
+        """Freeze it."""
+        self._engine.pause(self._containers[node])
+
+    def unpause(self, node: str) -> None:
+        """Thaw it; one that is not paused is fine (the engine thaws what it signals)."""
+        if self._engine.state(self._containers[node]).paused:
+            self._engine.unpause(self._containers[node])
+
+    def is_paused(self, node: str) -> bool:
+        """Whether the kernel says that its control group is frozen."""
+        pid = self._pids.get(node, 0)
+        return bool(pid) and proc.frozen(pid)
+
+    def exit_code(self, node: str) -> int | None:
+        """The code of its last exit; None while it runs."""
+        state = self._engine.state(self._containers[node])
+        return None if state.running else state.exit_code
+
+    def image_id(self, node: str) -> str:
+        """The digest of the image it runs."""
+        return self._images.get(node, "")
+
+    def pid(self, node: str) -> int:
+        """The pid on this host of the node's own process: the child of the container's init."""
+        init = self._pids.get(node, 0)
+        found = proc.children(init) if init else ()
+        if not found:
+            raise ChaosError(f"{node} does not run")
+        return found[0]
+
+    def execute(self, node: str, argv: Sequence[str]) -> Completed:
+        """Run a command in the node's container."""
+        return self._engine.execute(self._containers[node], argv)
+
+    def inside(self, node: str, call: Callable[[], T], *, timeout_s: float) -> T:
+        """Run `call` in the node's network. Raises ChaosError when the node is down."""
+        with self._lock:
+            namespace = self._namespaces.get(node)
+        if namespace is None:
+            raise ChaosError(f"{node} does not run: it has no network to look from")
+        return namespace.run(call, timeout_s=timeout_s)
+
+    # -- counting ------------------------------------------------------------------------------
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        """The kernel's counters by link name."""
+        return self._mesh.counters.read()
+
+    def went_round(self) -> int:
+        """Packets that tried to go round the proxy."""
+        return hostrules.went_round(self._bridge)
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Remove containers side by side, then the network and the host's rules."""
+        for namespace in self._namespaces.values():
+            namespace.close()
+        self._mesh.leave()
+        self._watch.leave()
+        names = [f"{self._prefix}-{node}" for node in self._nodes]
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="remove") as pool:
+            for done in [
+                pool.submit(self._remove, name)
+                for name in (*names, self._mesh.container, self._watch.container)
+            ]:
+                done.result()
+        if self._network:
+            self._engine.remove_network(self._network)
+            self._journal.removed(Kind.NETWORK, self._prefix)
+        for rule in self._rules:
+            hostrules.remove(rule)
+            self._journal.removed(Kind.HOST_RULE, " ".join(rule))
+
+    def _remove(self, name: str) -> None:
+        self._engine.remove_container(name)
+        self._journal.removed(Kind.CONTAINER, name)

@@ -1,0 +1,400 @@
+"""
+A running system: its nodes, its links, its observers and its load.
+
+Owns: bringing a system up from nothing to its steady state and taking it down again, and what a
+test may ask of it. Refuses: faults (those go through `fault.inject`) and verdicts (`judge`).
+Entering a cluster starts it, leaving stops it; in between `scope` marks the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from types import TracebackType
+from typing import Self, TypeVar
+
+from chaoskit import clock, provision
+from chaoskit.backend import Backend
+from chaoskit.certificates import Authority, Credential, Validity
+from chaoskit.engine import Completed
+from chaoskit.errors import ChaosError, NotApplicable, UsageError
+from chaoskit.history import History, Recorder
+from chaoskit.mesh import Link, Mesh, link_between
+from chaoskit.node import Node
+from chaoskit.observer import Observers
+from chaoskit.packets import Traffic as Packets
+from chaoskit.storage import FaultyMount
+from chaoskit.system import Endpoint, Observation, Operation, Release, System
+from chaoskit.toxiproxy import ToxiproxyClient
+from chaoskit.wire import Wire
+from chaoskit.workload import Load
+
+T = TypeVar("T")
+_PROXY_TIMEOUT_S = 5.0
+_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """
+    How a cluster is to be started.
+
+    `releases` and `settings` are per node, on top of `release` and the system's own settings.
+    `storage` puts every node's data on faulty storage. `load_per_s` is the load's rate, 0 for none.
+    """
+
+    release: str
+    releases: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    storage: bool = False
+    load_per_s: float = 20.0
+
+
+class Cluster:
+    """A system that runs; see `Setting` for what can be chosen."""
+
+    def __init__(
+        self,
+        system: System,
+        setting: Setting,
+        *,
+        name: str,
+        backend: Backend,
+        recorder: Recorder,
+        workshop: provision.Workshop,
+        random: Random,
+    ) -> None:
+        self.system = system
+        self.setting = setting
+        self.name = name
+        self.backend = backend
+        self.recorder = recorder
+        self.random = random
+        self.authority: Authority | None = None
+        self.nodes: dict[str, Node] = {}
+        self.poisoned = ""
+        self._workshop = workshop
+        self._cleanup = ExitStack()
+        self._load: Load | None = None
+        self._operations = 0
+
+    # -- coming up and going down --------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.callback(self._workshop.clear)
+            stack.callback(self.backend.close)
+            self._prepare(stack)
+            self._start_nodes()
+            self.observers = stack.enter_context(
+                Observers(self.system, self._endpoints(), self.recorder)
+            )
+            self.await_steady_state(timeout_s=self.system.start_timeout_s)
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._record_self("stopped")
+        for node in self.nodes.values():
+            node.retire()
+        self._cleanup.__exit__(kind, error, trace)
+        for node in self.nodes.values():
+            node.close()
+
+    def _prepare(self, stack: ExitStack) -> None:
+        """Network and proxies on one side, the nodes' folders and files on the other."""
+        if any(port.secure for port in self.system.ports):
+            self.authority = Authority()
+        with ThreadPoolExecutor(2, thread_name_prefix="prepare") as pool:
+            network = pool.submit(self.backend.prepare)
+            furnished = pool.submit(
+                self._workshop.furnish,
+                self.system,
+                {node: self._release(node) for node in self.system.nodes},
+                self.setting.settings,
+                self.backend,
+                self.authority,
+                self.recorder,
+                faulty=self.setting.storage,
+            )
+            self.nodes = furnished.result()
+            network.result()
+        self._record_self("started")
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="create") as pool:
+            creating = [pool.submit(node.create) for node in self.nodes.values()]
+            self.mesh = self._populate(stack)
+            for one in creating:
+                one.result()
+        self.wire = Wire(self.system, self.backend, self.nodes, self.mesh, self.recorder)
+
+    def _release(self, node: str) -> Release:
+        """Which release a node starts with. Raises UsageError that lists the releases."""
+        try:
+            return self.system.release(self.setting.releases.get(node, self.setting.release))
+        except LookupError as error:
+            raise UsageError(str(error)) from None
+
+    def _populate(self, stack: ExitStack) -> Mesh:
+        layout = self.backend.layout
+        linked = {port.name: port.number for port in self.system.linked_ports}
+        links = {
+            (place.source, place.target): link_between(
+                place.source,
+                place.target,
+                address=place.address,
+                upstream_host=place.upstream_host,
+                ports=linked,
+            )
+            for place in layout.links
+            if linked
+        }
+        host, port = self.backend.mesh_api
+        client = stack.enter_context(ToxiproxyClient(host, port, timeout_s=_PROXY_TIMEOUT_S))
+        mesh = Mesh(client, links, self.recorder)
+        mesh.populate()
+        host, port = self.backend.watch_api
+        with ToxiproxyClient(host, port, timeout_s=_PROXY_TIMEOUT_S) as watcher:
+            every = {port.name: port.number for port in self.system.ports}
+            watcher.populate(
+                [
+                    spec
+                    for node, address in layout.watch.items()
+                    for spec in link_between(
+                        "chaoskit",
+                        node,
+                        address=address,
+                        upstream_host=layout.watch_upstream[node],
+                        ports=every,
+                    ).specs()
+                ]
+            )
+        return mesh
+
+    def _start_nodes(self) -> None:
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="start") as pool:
+            for done in [pool.submit(node.start) for node in self.nodes.values()]:
+                done.result()
+
+    def _endpoints(self) -> dict[str, Endpoint]:
+        ports = {port.name: port.number for port in self.system.ports}
+        return {
+            node: Endpoint(node, address, ports)
+            for node, address in self.backend.layout.watch.items()
+        }
+
+    def _record_self(self, event: str) -> None:
+        self.recorder.record(
+            "chaoskit",
+            "cluster",
+            {
+                "cluster": self.name,
+                "event": event,
+                "system": self.system.name,
+                "nodes": list(self.system.nodes),
+                "quorum": self.system.quorum,
+                "driven": self.system.driven,
+                "progress_bound_s": self.system.progress_bound_s,
+                "releases": {
+                    name: node.configuration.release.label for name, node in self.nodes.items()
+                },
+                "images": {name: node.image_id for name, node in self.nodes.items()},
+            },
+        )
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def node(self, name: str) -> Node:
+        """The node of that name. Raises NotApplicable, naming those there are."""
+        try:
+            return self.nodes[name]
+        except KeyError:
+            raise NotApplicable(
+                f"{self.system.name} has no node {name!r}: {', '.join(self.nodes)}"
+            ) from None
+
+    def target(self, name: str) -> str:
+        """
+        The node that `name` means: itself, or the node last seen in the role `name`.
+
+        Raises NotApplicable when it is neither a node nor a role seen now.
+        """
+        if name in self.nodes:
+            return name
+        seen = self.observers.latest()
+        for node, observation in seen.items():
+            if observation is not None and observation.role == name:
+                return node
+        roles = {node: one.role if one else "no answer" for node, one in seen.items()}
+        raise NotApplicable(f"no node of {self.system.name} is {name!r} now: {roles}")
+
+    def link(self, source: str, target: str) -> Link:
+        """The directed link by which `source` dials `target`."""
+        return self.mesh.link(source, target)
+
+    def storage(self, node: str) -> FaultyMount:
+        """A node's faulty storage. Raises NotApplicable when the cluster was started without."""
+        return self.node(node).storage
+
+    def credential(
+        self, node: str, *, authority: Authority | None = None, validity: Validity = "valid"
+    ) -> Credential:
+        """
+        A certificate for a node, issued by `authority` or the cluster's own.
+
+        Raises NotApplicable when the system has no secure port.
+        """
+        issuer = authority or self.authority
+        if issuer is None:
+            raise NotApplicable(f"{self.system.name} has no secure port")
+        return self._workshop.credential(self.backend, issuer, node, validity=validity)
+
+    def image(self, release: Release) -> str:
+        """The reference of a release's image, made when the engine does not have it."""
+        return self._workshop.image(self.system, release)
+
+    def image_id(self, reference: str) -> str:
+        """The digest of an image the engine has."""
+        return self._workshop.image_id(reference)
+
+    def endpoint(self, node: str) -> Endpoint:
+        """Where the harness reaches a node."""
+        return self._endpoints()[node]
+
+    def latest(self) -> dict[str, Observation | None]:
+        """Each node's last answer to its observer; None while it does not answer."""
+        return self.observers.latest()
+
+    def history(self) -> History:
+        """Everything recorded so far in this run."""
+        return self.recorder.history()
+
+    def execute(self, node: str, *argv: str) -> Completed:
+        """Run a command beside a node, in its world."""
+        return self.node(node).execute(argv)
+
+    def packets(self) -> Mapping[str, Packets]:
+        """
+        The kernel's counters by link name.
+
+        Raises NotApplicable where the backend cannot count.
+        """
+        counted = self.backend.traffic()
+        if counted is None:
+            raise NotApplicable(f"the {self.backend.name} backend has no counters of the kernel")
+        return counted
+
+    # -- awaiting ------------------------------------------------------------------------------
+
+    def await_steady_state(self, *, timeout_s: float) -> None:
+        """Wait until every node answers and the system calls the answers its steady state."""
+
+        def steady() -> bool:
+            seen = self.observers.latest()
+            answers = {node: one for node, one in seen.items() if one is not None}
+            return len(answers) == len(seen) and self.system.steady(answers)
+
+        clock.wait_until(
+            steady,
+            what=f"the steady state of {self.system.name}",
+            timeout_s=timeout_s,
+            last=lambda: str(self.observers.latest()),
+        )
+        self._record_self("steady")
+
+    def await_progress(self, *, by: int, timeout_s: float) -> None:
+        """
+        Wait until the cluster has moved on by `by`: acknowledged operations where the system is
+        driven by load, else the highest progress seen on any node.
+        """
+        before = self._progress()
+        clock.wait_until(
+            lambda: self._progress() >= before + by,
+            what=f"progress by {by} from {before}",
+            timeout_s=timeout_s,
+            last=lambda: str(self._progress()),
+        )
+
+    def _progress(self) -> int:
+        if self.system.driven and self._load is not None:
+            return self._load.tally().acknowledged
+        seen = self.observers.latest().values()
+        return max((one.progress or 0 for one in seen if one is not None), default=0)
+
+    def await_that(self, predicate: Callable[[], T | None], *, what: str, timeout_s: float) -> T:
+        """Wait for something of the test's own."""
+        return clock.wait_until(predicate, what=what, timeout_s=timeout_s)
+
+    def hold(self, duration_s: float) -> None:
+        """Let the experiment run on as it is for `duration_s`: what happens is recorded."""
+        clock.pause(duration_s)
+        self.observers.raise_failure()
+
+    # -- load ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def loaded(self, rate_per_s: float) -> Iterator[None]:
+        """Put a constant load on the cluster for the length of the block; 0 is none."""
+        if rate_per_s <= 0:
+            yield
+            return
+        load = Load(
+            self.system,
+            self._endpoints(),
+            self.recorder,
+            rate_per_s,
+            Random(self.random.getrandbits(64)),
+            first_operation=self._operations,
+        )
+        with load:
+            self._load = load
+            try:
+                yield
+            finally:
+                load.stop()
+                self._operations = load.next_operation
+                self._load = None
+        load.raise_failure()
+
+    def snapshot(self) -> None:
+        """Read everything each node holds, where the system can tell, into the history."""
+        traffic = self.system.traffic
+        if traffic is None or traffic.snapshot is None:
+            return
+        for node, endpoint in self._endpoints().items():
+            provision.record_snapshot(
+                self.recorder, traffic, node, endpoint, Operation(traffic.snapshot.f, {})
+            )
+
+    # -- health of the harness -----------------------------------------------------------------
+
+    def poison(self, reason: str) -> None:
+        """Say that the cluster must not be used again."""
+        self.poisoned = self.poisoned or reason
+
+    def record_bypass(self) -> None:
+        """Record how many packets tried to go round the proxy since the cluster began."""
+        packets = self.backend.went_round()
+        if packets is not None:
+            self.recorder.record("chaoskit", "bypass", {"packets": packets})
+
+    def require_running(self, *names: str) -> None:
+        """Raise NotApplicable unless these nodes run."""
+        for name in names:
+            if self.node(name).state != "running":
+                raise NotApplicable(f"{name} is {self.node(name).state}, not running")
+
+    def raise_failure(self) -> None:
+        """Raise what ended an observer or a client of the load, if one ended."""
+        self.observers.raise_failure()
+        if self._load is not None:
+            self._load.raise_failure()
+        if self.poisoned:
+            raise ChaosError(self.poisoned)

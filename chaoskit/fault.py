@@ -1,0 +1,345 @@
+"""
+Faults and changes: the form they have, and the only code that enters one.
+
+Owns: `inject` (a fault lasts for the length of a `with` block, with its evidence) and `apply` (a
+change, which has no way back). Refuses: a fault without evidence. Each injection records
+
+* effective: probes of ours on another channel than the injector's see it, with its onset;
+* felt: a counter of the kernel or of a peer grew while it was verified in force;
+* effective again, just before the heal: it was in force all the time;
+* absent: after the heal the probes do not see it any more.
+
+The order matters. A probe leaves packets of its own, so the counters' zero is read after the probe
+that saw the fault, and their end before the probe that sees it again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from chaoskit import clock
+from chaoskit.cluster import Cluster
+from chaoskit.errors import ChaosError, HealFailed, WaitTimedOut
+
+_POLL_S = 0.01
+_PROBES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one look of a probe met: the thing looked for is there or not, and the details."""
+
+    present: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A look of ours, on another channel than the injector's."""
+
+    name: str
+    look: Callable[[], Sighting]
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A counter that only the system's own traffic or work moves; `read` never goes back."""
+
+    name: str
+    read: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """
+    What proves a fault: every probe must see it, at least one meter must grow.
+
+    `within_s` bounds the onset, and after the heal the time until it is gone.
+    """
+
+    probes: Sequence[Probe]
+    meters: Sequence[Meter]
+    within_s: float
+
+    def __post_init__(self) -> None:
+        if not self.probes or not self.meters:
+            raise ValueError("a witness has a probe and a meter: no evidence, no verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What proves a change: every probe must see it within `within_s` seconds."""
+
+    probes: Sequence[Probe]
+    within_s: float
+
+    def __post_init__(self) -> None:
+        if not self.probes:
+            raise ValueError("a testimony has a probe: no evidence, no verdict")
+
+
+def target() -> Any:
+    """A field that names a node, or nodes, by name or by role (resolved before the injection)."""
+    return field(metadata={"target": True})
+
+
+class Fault(Protocol):
+    """A frozen dataclass that breaks something and heals it again."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def inject(self, cluster: Cluster) -> AbstractContextManager[Witness]:
+        """Break on entering, heal on leaving. Raises NotApplicable before its first change."""
+        ...
+
+
+class Change(Protocol):
+    """A frozen dataclass that changes something for good."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def apply(self, cluster: Cluster) -> Testimony:
+        """Do it. Raises NotApplicable before its first change."""
+        ...
+
+
+@dataclass(slots=True)
+class Injection:
+    """A fault that is in force: what a test's body may ask of it."""
+
+    number: int
+    fault: Fault
+    cluster: Cluster
+    meters: Sequence[Meter]
+    zero: tuple[int, ...]
+
+    def felt(self) -> bool:
+        """Whether the system has met the fault by now."""
+        now = tuple(meter.read() for meter in self.meters)
+        return any(after > before for before, after in zip(self.zero, now, strict=True))
+
+    def await_felt(self, *, timeout_s: float) -> None:
+        """Wait until the system has met the fault."""
+        what = f"{type(self.fault).__name__} to be felt"
+        clock.wait_until(self.felt, what=what, timeout_s=timeout_s, poll_s=0.05)
+
+
+def resolved(thing: Any, cluster: Cluster) -> tuple[Any, tuple[str, ...]]:
+    """The fault or change with every role in its target fields replaced by a node; the nodes."""
+    nodes: list[str] = []
+    replaced: dict[str, Any] = {}
+    for one in dataclasses.fields(thing):
+        if not one.metadata.get("target"):
+            continue
+        value = getattr(thing, one.name)
+        if isinstance(value, str):
+            replaced[one.name] = cluster.target(value)
+            nodes.append(replaced[one.name])
+        else:
+            replaced[one.name] = tuple(cluster.target(name) for name in value)
+            nodes.extend(replaced[one.name])
+    return dataclasses.replace(thing, **replaced), tuple(dict.fromkeys(nodes))
+
+
+def _number(cluster: Cluster) -> int:
+    """Faults and changes of a run are numbered from 1."""
+    started = cluster.history().of("fault", "change")
+    return 1 + sum(1 for event in started if event.type == "invoke")
+
+
+def _announce(cluster: Cluster, kind: str, thing: Any, nodes: Sequence[str], **more: Any) -> int:
+    number = _number(cluster)
+    fields = {one.name: getattr(thing, one.name) for one in dataclasses.fields(thing)}
+    value = {
+        "id": number,
+        kind: type(thing).__name__,
+        "fields": fields,
+        "targets": list(nodes),
+        **more,
+    }
+    cluster.recorder.record("chaoskit", kind, value, kind="invoke")
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """Whether a probe came to answer as awaited, when that look began, and its details."""
+
+    came: bool
+    looked_s: float
+    detail: str
+
+
+def _await_sight(probe: Probe, *, present: bool, within_s: float, since_s: float) -> _Sight:
+    """Look until the probe answers `present`, at most `within_s` seconds."""
+    seen = Sighting(present=not present, detail="never looked")
+    looked_s = 0.0
+
+    def look() -> bool:
+        nonlocal seen, looked_s
+        looked_s = clock.monotonic() - since_s
+        try:
+            seen = probe.look()
+        except ChaosError as error:  # what it looks at cannot be seen: neither there nor gone
+            seen = Sighting(present=not present, detail=str(error))
+        return seen.present == present
+
+    try:
+        clock.wait_until(look, what=probe.name, timeout_s=within_s, poll_s=_POLL_S)
+    except WaitTimedOut:
+        return _Sight(came=False, looked_s=looked_s, detail=seen.detail)
+    return _Sight(came=True, looked_s=looked_s, detail=seen.detail)
+
+
+def _await_all(
+    probes: Sequence[Probe], *, present: bool, within_s: float, since_s: float
+) -> list[_Sight]:
+    """All probes side by side: one that has to wait for silence does not delay the others."""
+    with ThreadPoolExecutor(_PROBES_AT_ONCE, thread_name_prefix="probe") as pool:
+        return list(
+            pool.map(
+                lambda probe: _await_sight(
+                    probe, present=present, within_s=within_s, since_s=since_s
+                ),
+                probes,
+            )
+        )
+
+
+def _record_sight(cluster: Cluster, f: str, number: int, probe: Probe, sight: _Sight) -> None:
+    cluster.recorder.record(
+        "chaoskit",
+        f,
+        {
+            "id": number,
+            "probe": probe.name,
+            "after_s": round(sight.looked_s, 6),
+            "detail": sight.detail,
+        },
+        kind="ok" if sight.came else "fail",
+    )
+
+
+class NotEffective(ChaosError):
+    """A fault was injected and no probe saw it: the body is not run, the verdict is INVALID."""
+
+
+@contextmanager
+def inject(fault: Fault, *, into: Cluster, may_exit: bool = False) -> Iterator[Injection]:
+    """
+    Put `fault` into a cluster for the length of the block, and record its evidence.
+
+    `may_exit` says that the processes of its targets may exit by it. Raises NotApplicable when it
+    cannot be injected, NotEffective (after healing) when no probe saw it, HealFailed when the heal
+    raised: then the cluster is never used again. A body that raises leaves the fault as one that
+    does not.
+    """
+    cluster = into
+    fault, nodes = resolved(fault, cluster)
+    number = _announce(cluster, "fault", fault, nodes, may_exit=may_exit)
+    begun_s = clock.monotonic()
+    context = fault.inject(cluster)
+    witness = context.__enter__()
+    effective = False
+    zero: tuple[int, ...] = ()
+    try:
+        effective = _record_onset(cluster, number, witness, begun_s)
+        cluster.wire.survey(nodes)
+        zero = tuple(meter.read() for meter in witness.meters)
+        if not effective:
+            raise NotEffective(
+                f"{type(fault).__name__} on {', '.join(nodes)} was injected, but no probe saw it"
+            )
+        yield Injection(number, fault, cluster, witness.meters, zero)
+    finally:
+        if effective:
+            _record_felt(cluster, number, witness, zero)
+            _record_onset(cluster, number, witness, begun_s, again=True)
+        _heal(cluster, number, context, witness, nodes)
+
+
+def _record_onset(
+    cluster: Cluster, number: int, witness: Witness, begun_s: float, *, again: bool = False
+) -> bool:
+    """Look with every probe; `again` is the look just before the heal, one try each."""
+    within_s = _POLL_S if again else witness.within_s
+    sights = _await_all(witness.probes, present=True, within_s=within_s, since_s=begun_s)
+    for probe, sight in zip(witness.probes, sights, strict=True):
+        cluster.recorder.record(
+            "chaoskit",
+            "effective",
+            {
+                "id": number,
+                "probe": probe.name,
+                "onset_s": round(sight.looked_s, 6),
+                "detail": sight.detail,
+                "again": again,
+            },
+            kind="ok" if sight.came else "fail",
+        )
+    return all(sight.came for sight in sights)
+
+
+def _record_felt(cluster: Cluster, number: int, witness: Witness, zero: Sequence[int]) -> None:
+    for meter, before in zip(witness.meters, zero, strict=True):
+        after = meter.read()
+        cluster.recorder.record(
+            "chaoskit",
+            "felt",
+            {"id": number, "meter": meter.name, "before": before, "after": after},
+            kind="ok" if after > before else "fail",
+        )
+
+
+def _heal(
+    cluster: Cluster,
+    number: int,
+    context: AbstractContextManager[Witness],
+    witness: Witness,
+    nodes: Sequence[str],
+) -> None:
+    recorder = cluster.recorder
+    recorder.record("chaoskit", "heal", {"id": number}, kind="invoke")
+    try:
+        context.__exit__(None, None, None)
+    except Exception as error:
+        recorder.record("chaoskit", "heal", {"id": number, "cause": str(error)}, kind="fail")
+        cluster.poison(f"the heal of fault {number} raised: {error}")
+        raise HealFailed(f"the heal of fault {number} raised: {error}") from error
+    recorder.record("chaoskit", "heal", {"id": number}, kind="ok")
+    healed_s = clock.monotonic()
+    sights = _await_all(witness.probes, present=False, within_s=witness.within_s, since_s=healed_s)
+    for probe, sight in zip(witness.probes, sights, strict=True):
+        _record_sight(cluster, "absent", number, probe, sight)
+        if not sight.came:
+            cluster.poison(f"fault {number} is still there after its heal: {sight.detail}")
+    cluster.wire.survey(nodes)
+
+
+def apply(change: Change, *, to: Cluster) -> bool:
+    """
+    Carry out a change and record whether it was witnessed; answers that.
+
+    Raises NotApplicable when it cannot be applied, and whatever it raises half-way.
+    """
+    change, nodes = resolved(change, to)
+    number = _announce(to, "change", change, nodes)
+    begun_s = clock.monotonic()
+    try:
+        testimony = change.apply(to)
+    except ChaosError as error:
+        to.recorder.record("chaoskit", "change", {"id": number, "cause": str(error)}, kind="fail")
+        raise
+    to.recorder.record("chaoskit", "change", {"id": number}, kind="ok")
+    sights = _await_all(
+        testimony.probes, present=True, within_s=testimony.within_s, since_s=begun_s
+    )
+    for probe, sight in zip(testimony.probes, sights, strict=True):
+        _record_sight(to, "witnessed", number, probe, sight)
+    to.wire.survey(nodes)
+    return all(sight.came for sight in sights)

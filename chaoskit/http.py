@@ -1,0 +1,81 @@
+"""
+JSON over HTTP to a node, for observers and clients.
+
+Owns: one pool of kept-alive connections with a time-out on every call, and what went wrong as a
+word. Refuses: retries, redirects, proxies from the environment, and status codes as exceptions: a
+node that answers 503 has answered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+
+
+class NoAnswer(Exception):
+    """No HTTP answer came: `cause` is refused, timed_out, closed, or garbled (no JSON)."""
+
+    def __init__(self, cause: str, url: str) -> None:
+        super().__init__(f"{url}: {cause}")
+        self.cause = cause
+
+
+class HttpClient:
+    """A client with a time-out of `timeout_s` for the connection and for the answer."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._pool = urllib3.PoolManager(
+            num_pools=4,
+            timeout=urllib3.Timeout(connect=timeout_s, read=timeout_s),
+            retries=False,
+        )
+
+    def get(self, url: str) -> tuple[int, dict[str, Any]]:
+        """GET; answers the status and the JSON document. Raises NoAnswer."""
+        status, body = self._request("GET", url, None)
+        return status, _document(body, url)
+
+    def post(self, url: str, document: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """POST a JSON document; answers the status and the JSON document. Raises NoAnswer."""
+        status, body = self._request("POST", url, json.dumps(document).encode())
+        return status, _document(body, url)
+
+    def text(self, url: str) -> tuple[int, str]:
+        """GET; answers the status and the body as text. Raises NoAnswer."""
+        status, body = self._request("GET", url, None)
+        return status, body.decode(errors="replace")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.clear()
+
+    def _request(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
+        try:
+            answer = self._pool.request(method, url, body=body)
+        except (ConnectTimeoutError, ReadTimeoutError) as error:
+            raise NoAnswer("timed_out", url) from error
+        except NewConnectionError as error:
+            raise NoAnswer("refused", url) from error
+        except ProtocolError as error:
+            raise NoAnswer("closed", url) from error
+        except HTTPError as error:
+            raise NoAnswer("closed", url) from error
+        return answer.status, answer.data
+
+
+def _document(body: bytes, url: str) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise NoAnswer("garbled", url) from error
+    return document if isinstance(document, dict) else {"answer": document}

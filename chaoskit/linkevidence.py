@@ -1,0 +1,136 @@
+"""
+Evidence for what was done to links: probes of ours, and the kernel's counters.
+
+Owns: the probes and meters that link faults share. Effective comes from a dial of ours in the
+source's own network; felt from packets that entered a tampered stream, or were refused, as the
+proxy's kernel counted them. Never from Toxiproxy's own word or counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from chaoskit.cluster import Cluster
+from chaoskit.fault import Meter, Probe, Sighting
+from chaoskit.handshake import Distrust, Outcome
+from chaoskit.mesh import Link, Shape
+from chaoskit.packets import Traffic
+from chaoskit.wire import HANDSHAKE_TIMEOUT_S
+
+ANSWER_TIMEOUT_S = 0.3
+_SILENT = {Outcome.TIMED_OUT, Outcome.UNREACHABLE}
+
+
+def cannot_pass(cluster: Cluster, link: Link) -> Probe:
+    """Seen when a question of ours on the link is refused, reset or never answered."""
+
+    def look() -> Sighting:
+        met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
+        return Sighting(not met.answered, str(met))
+
+    return Probe(f"a question on {link.name}", look)
+
+
+def never_answered(cluster: Cluster, link: Link) -> Probe:
+    """Seen when the link accepts a dial of ours and no byte ever comes back."""
+
+    def look() -> Sighting:
+        met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
+        return Sighting(met.kind in _SILENT, str(met))
+
+    return Probe(f"an answer on {link.name}", look)
+
+
+def is_reset(cluster: Cluster, link: Link) -> Probe:
+    """Seen when the link resets a dial or a question of ours."""
+
+    def look() -> Sighting:
+        met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
+        return Sighting(met.kind is Outcome.RESET, str(met))
+
+    return Probe(f"a reset on {link.name}", look)
+
+
+def answers_late(
+    cluster: Cluster, link: Link, *, at_least_s: float, padding_bytes: int = 0
+) -> Probe:
+    """Seen when an answer on the link takes at least `at_least_s` seconds."""
+
+    def look() -> Sighting:
+        met = cluster.wire.ask(
+            link.source, link.target, timeout_s=4 * at_least_s + 1.0, padding_bytes=padding_bytes
+        )
+        return Sighting(met.answered and met.took_s >= at_least_s, str(met))
+
+    return Probe(f"the answer's delay on {link.name}", look)
+
+
+def closes_late(cluster: Cluster, link: Link, *, at_least_s: float) -> Probe:
+    """Seen when a close that we provoke at the link's target reaches us `at_least_s` later."""
+    limit_s = 2 * at_least_s + 1.0
+
+    def look() -> Sighting:
+        took_s = cluster.wire.close_time_s(link.source, link.target, timeout_s=limit_s)
+        late = took_s >= at_least_s
+        return Sighting(late, f"the close came after {took_s * 1000:.1f} ms")
+
+    return Probe(f"a close on {link.name}", look)
+
+
+def serves(cluster: Cluster, link: Link, *, kind: Outcome) -> Probe:
+    """Seen when a TLS hello of ours on the link meets `kind`: plaintext where TLS should be."""
+
+    def look() -> Sighting:
+        seen = cluster.wire.look(link.source, link.target, timeout_s=HANDSHAKE_TIMEOUT_S)
+        return Sighting(seen.kind is kind, f"{seen.kind.value}, trusted: {seen.trusted}")
+
+    return Probe(f"a TLS hello on {link.name}", look)
+
+
+def is_distrusted(cluster: Cluster, link: Link, *, fingerprint: str, reason: Distrust) -> Probe:
+    """Seen when the link serves the certificate of that fingerprint, distrusted for `reason`."""
+
+    def look() -> Sighting:
+        seen = cluster.wire.look(link.source, link.target, timeout_s=HANDSHAKE_TIMEOUT_S)
+        same = seen.fingerprint == fingerprint and seen.reason is reason
+        why = seen.reason.value if seen.reason else "trusted"
+        return Sighting(same, f"{seen.kind.value} {(seen.fingerprint or '')[:12]}, {why}")
+
+    return Probe(f"the certificate on {link.name}", look)
+
+
+def packets_met(cluster: Cluster, shapes: Mapping[str, Shape]) -> Meter:
+    """
+    Packets with data that entered a tampered stream of these links, and dials that were refused.
+
+    Raises NotApplicable where the backend cannot count.
+    """
+    cluster.packets()  # says now, before anything is changed, that nothing counts here
+
+    def read() -> int:
+        counted = cluster.packets()
+        return sum(_met(counted[name], shape) for name, shape in shapes.items())
+
+    return Meter(f"packets that met the fault on {_counted(list(shapes))}", read)
+
+
+def _met(traffic: Traffic, shape: Shape) -> int:
+    if shape.disabled:
+        return traffic.refused
+    streams = {toxic.stream for toxic in shape.toxics}
+    met = traffic.refused
+    met += traffic.asked if "upstream" in streams else 0
+    return met + (traffic.got if "downstream" in streams else 0)
+
+
+def packets_of(cluster: Cluster, links: Sequence[Link], what: str, kind: str) -> Meter:
+    """One kind of packet (a field of `Traffic`) summed over links; `what` names it to people."""
+    cluster.packets()
+    read: Callable[[], int] = lambda: sum(  # noqa: E731
+        getattr(cluster.packets()[link.name], kind) for link in links
+    )
+    return Meter(f"{what} on {_counted([link.name for link in links])}", read)
+
+
+def _counted(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} links"

@@ -1,0 +1,113 @@
+"""
+Observers: one thread a node that samples it and writes to the history.
+
+Owns: the pace, and telling a sample from a gap. A node that refuses or does not answer in time has
+been sampled (`fail` with its cause). A sample that was not taken is a gap: promises that need that
+window are then UNKNOWN. Observers dial through the harness's own links, never those between nodes.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from chaoskit import clock
+from chaoskit.history import Recorder
+from chaoskit.system import Endpoint, Observation, System, Unobserved
+
+INTERVAL_S = 0.2
+SAMPLE_TIMEOUT_S = 0.5
+_GAP_AFTER_S = 3 * INTERVAL_S + SAMPLE_TIMEOUT_S
+
+
+@dataclass(slots=True)
+class Observers:
+    """
+    All observers of a cluster; they run for the length of the block.
+
+    `latest()` holds each node's last answer, None while it does not answer.
+    """
+
+    system: System
+    endpoints: dict[str, Endpoint]
+    recorder: Recorder
+    _latest: dict[str, Observation | None] = field(default_factory=dict)
+    _taken: dict[str, int] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _failure: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        for node in self.endpoints:
+            self._latest[node] = None
+            self._taken[node] = 0
+            thread = threading.Thread(
+                target=self._watch, args=(node,), name=f"observer-{node}", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=2 * SAMPLE_TIMEOUT_S + INTERVAL_S)
+
+    def latest(self) -> dict[str, Observation | None]:
+        """The last answer of each node. Raises what ended an observer, if one ended."""
+        self.raise_failure()
+        return dict(self._latest)
+
+    def taken(self) -> dict[str, int]:
+        """How many samples of each node were taken so far."""
+        return dict(self._taken)
+
+    def raise_failure(self) -> None:
+        """Raise what ended an observer, if one ended."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _watch(self, node: str) -> None:
+        try:
+            due_s = self.recorder.now_s()
+            last_s = due_s
+            while not self._stop.is_set():
+                self._sample(node)
+                now_s = self.recorder.now_s()
+                if now_s - last_s > _GAP_AFTER_S:
+                    value = {"from_s": round(last_s, 6), "to_s": round(now_s, 6)}
+                    self.recorder.record(node, "gap", value)
+                last_s = now_s
+                due_s = max(due_s + INTERVAL_S, now_s)
+                self._stop.wait(due_s - now_s)
+        except Exception as error:  # noqa: BLE001  # the edge of a thread: raised by its owner
+            self._failure = error
+
+    def _sample(self, node: str) -> None:
+        started_s = clock.monotonic()
+        try:
+            seen = self.system.observe(self.endpoints[node], SAMPLE_TIMEOUT_S)
+        except Unobserved as unobserved:
+            self._latest[node] = None
+            self.recorder.record(node, "observe", {"cause": unobserved.cause}, kind="fail")
+        else:
+            self._latest[node] = seen
+            value = {
+                "ready": seen.ready,
+                "version": seen.version,
+                "role": seen.role,
+                "term": seen.term,
+                "progress": seen.progress,
+                "digest": seen.digest,
+                "detail": dict(seen.detail),
+                "took_s": round(clock.monotonic() - started_s, 6),
+            }
+            self.recorder.record(node, "observe", value, kind="ok")
+        self._taken[node] += 1

@@ -1,0 +1,85 @@
+"""
+What the kernel says of a process on this host: alive, frozen, its command line, its birth.
+
+Owns: readings of /proc and of the process's control group. Refuses: changing anything.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_STATE_FIELD = 0  # counted after the command's closing parenthesis
+_START_FIELD = 19
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    fields = _stat(pid)
+    return bool(fields) and fields[_STATE_FIELD] not in {"Z", "X"}
+
+
+def start_time(pid: int) -> int | None:
+    """Clock ticks after boot at which the process began; with its pid it names it for good."""
+    fields = _stat(pid)
+    return int(fields[_START_FIELD]) if fields else None
+
+
+def stopped(pid: int) -> bool:
+    """Whether a signal (SIGSTOP) has stopped the process."""
+    fields = _stat(pid)
+    return bool(fields) and fields[_STATE_FIELD] == "T"
+
+
+def frozen(pid: int) -> bool:
+    """Whether the process's control group is frozen (cgroup v1 freezer, or v2)."""
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return False
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "freezer":
+            state = Path(f"/sys/fs/cgroup/freezer{path}/freezer.state")
+            return state.exists() and state.read_text().strip() == "FROZEN"
+        events = Path(f"/sys/fs/cgroup{path}/cgroup.events")
+        if not controllers and events.exists():
+            return "frozen 1" in events.read_text().splitlines()
+    return False
+
+
+def command_line(pid: int) -> tuple[str, ...]:
+    """The argv of a process; empty when it is gone."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ()
+    return tuple(part.decode(errors="replace") for part in raw.rstrip(b"\0").split(b"\0"))
+
+
+def children(pid: int) -> tuple[int, ...]:
+    """The direct children of a process; empty when it is gone."""
+    try:
+        raw = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return ()
+    return tuple(int(child) for child in raw.split())
+
+
+def receive_queue_bytes(pid: int) -> int:
+    """Bytes that wait unread in the TCP sockets of the process's network; 0 when it is gone."""
+    total = 0
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        total += sum(int(line.split()[4].split(":")[1], 16) for line in lines)
+    return total

@@ -1,0 +1,113 @@
+"""
+Evidence for what was done to processes and their storage, from the kernel.
+
+Owns: the probes and meters that faults on nodes share. A process's state comes from /proc and its
+control group, never from the engine that was asked to change it; storage from writes of ours and
+from the passthrough's counters of the node's own user.
+"""
+
+from __future__ import annotations
+
+from chaoskit import proc
+from chaoskit.cluster import Cluster
+from chaoskit.errors import ChaosError
+from chaoskit.fault import Meter, Probe, Sighting
+from chaoskit.node import Node
+from chaoskit.storage_control import Operation
+
+_PROBE_TIMEOUT_S = 10.0
+
+
+def is_gone(node: Node) -> Probe:
+    """Seen when the process that ran when this was called does not run, and no other one does."""
+    before = node.pid
+
+    def look() -> Sighting:
+        if proc.alive(before):
+            return Sighting(present=False, detail=f"process {before} runs")
+        try:
+            now = node.pid
+        except ChaosError:
+            return Sighting(present=True, detail=f"process {before} is gone")
+        return Sighting(present=False, detail=f"process {now} runs")
+
+    return Probe(f"the process of {node.name}", look)
+
+
+def is_frozen(node: Node) -> Probe:
+    """Seen when the kernel says that the node's control group is frozen."""
+
+    def look() -> Sighting:
+        frozen = node.frozen()
+        return Sighting(frozen, "frozen" if frozen else "not frozen")
+
+    return Probe(f"the freezer of {node.name}", look)
+
+
+def runs_image(node: Node, *, image_id: str) -> Probe:
+    """Seen when the node's process runs, and from this image."""
+
+    def look() -> Sighting:
+        runs = node.state == "running" and node.image_id == image_id
+        return Sighting(runs, f"{node.state}, from {node.image_id[:19]}")
+
+    return Probe(f"the image of {node.name}", look)
+
+
+def reports_version(cluster: Cluster, node: str, *, version: str) -> Probe:
+    """Seen when the node itself, asked by its observer, says that it is `version`."""
+
+    def look() -> Sighting:
+        seen = cluster.latest()[node]
+        said = seen.version if seen else "no answer"
+        return Sighting(said == version, said)
+
+    return Probe(f"the version that {node} reports", look)
+
+
+def runs_as_configured(node: Node, *, argv: tuple[str, ...]) -> Probe:
+    """Seen when the node's process runs with exactly these arguments, by the kernel's word."""
+
+    def look() -> Sighting:
+        runs = node.command_line()
+        return Sighting(runs == argv, " ".join(runs) or "no process")
+
+    return Probe(f"the command line of {node.name}", look)
+
+
+def syncs_slowly(node: Node, *, at_least_s: float) -> Probe:
+    """Seen when a write and sync of ours on the node's storage takes at least `at_least_s`."""
+    storage = node.storage
+
+    def look() -> Sighting:
+        took_s = storage.probe_sync_s(timeout_s=at_least_s + _PROBE_TIMEOUT_S)
+        return Sighting(took_s >= at_least_s, f"a sync took {took_s * 1000:.1f} ms")
+
+    return Probe(f"a sync on the storage of {node.name}", look)
+
+
+def is_full(node: Node) -> Probe:
+    """Seen when a write of ours on the node's storage is refused for lack of space."""
+    storage = node.storage
+
+    def look() -> Sighting:
+        refused = storage.probe_space(timeout_s=_PROBE_TIMEOUT_S)
+        return Sighting(refused, "ENOSPC" if refused else "written")
+
+    return Probe(f"a write on the storage of {node.name}", look)
+
+
+def delayed_calls(node: Node, operation: Operation) -> Meter:
+    """Calls of the node's own user that had to wait."""
+    storage, owner = node.storage, node.owner
+
+    def read() -> int:
+        return storage.counters().count(owner, operation).delayed
+
+    return Meter(f"slow {operation.value} calls at {node.name}", read)
+
+
+def refused_calls(node: Node) -> Meter:
+    """Calls of the node's own user that were refused for lack of space."""
+    storage, owner = node.storage, node.owner
+    return Meter(f"refused writes at {node.name}", lambda: storage.counters().total(owner).refused)

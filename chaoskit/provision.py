@@ -1,0 +1,150 @@
+"""
+The folders and files of a cluster's nodes.
+
+Owns: a scratch folder outside the run folder (keys never lie in a run folder), each node's data
+and configuration folders, their owner and modes, faulty mounts, certificates, images and logs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaoskit import storage
+from chaoskit.backend import Backend
+from chaoskit.certificates import Authority, Credential, Validity
+from chaoskit.history import Recorder
+from chaoskit.journal import Journal
+from chaoskit.node import Configuration, Folders, Node
+from chaoskit.nodelog import NodeLog
+from chaoskit.ownership import Kind
+from chaoskit.redaction import Redactor
+from chaoskit.storage import FaultyMount
+from chaoskit.system import (
+    Endpoint,
+    Operation,
+    OutcomeUnknown,
+    Rejected,
+    Release,
+    System,
+    Traffic,
+)
+
+_MOUNT_TIMEOUT_S = 20.0
+_WORKERS = 4
+
+
+def record_snapshot(
+    recorder: Recorder, traffic: Traffic, node: str, endpoint: Endpoint, operation: Operation
+) -> None:
+    """Invoke `operation` on one node by a client of its own and record what came of it."""
+    value = {"node": node}
+    recorder.record("client snapshot", operation.f, value, kind="invoke")
+    client = traffic.connect(endpoint, traffic.timeout_s)
+    try:
+        result = client.invoke(operation)
+    except (Rejected, OutcomeUnknown) as error:
+        recorder.record("client snapshot", operation.f, value | {"cause": str(error)}, kind="fail")
+    else:
+        recorder.record("client snapshot", operation.f, value | dict(result), kind="ok")
+    finally:
+        client.close()
+
+
+@dataclass(slots=True)
+class Workshop:
+    """
+    Furnishes the nodes of one cluster under `scratch`; `clear` removes all of it.
+
+    `image(system, release)` answers the reference of a release's image, `image_id(reference)` its
+    digest.
+    """
+
+    scratch: Path
+    logs: Path
+    journal: Journal
+    redactor: Redactor
+    image: Callable[[System, Release], str]
+    image_id: Callable[[str], str]
+    _mounts: dict[Path, FaultyMount] = field(default_factory=dict)
+
+    def open(self) -> None:
+        """Make the scratch folder."""
+        self.journal.will_create(Kind.FOLDER, str(self.scratch))
+        self.scratch.mkdir(parents=True, mode=0o755)
+
+    def furnish(
+        self,
+        system: System,
+        release_of: Mapping[str, Release],
+        settings_of: Mapping[str, Mapping[str, str]],
+        backend: Backend,
+        authority: Authority | None,
+        recorder: Recorder,
+        *,
+        faulty: bool,
+    ) -> dict[str, Node]:
+        """Make every node's folders, side by side; answers the nodes in order."""
+
+        def one(name: str) -> Node:
+            release = release_of[name]
+            credential = None
+            if authority is not None:
+                credential = self.credential(backend, authority, name)
+            folder = self.scratch / name
+            data, config = folder / "data", folder / "config"
+            config.mkdir(parents=True)
+            data.mkdir(mode=0o700)
+            if os.geteuid() == 0:
+                os.chown(data, *backend.owner)
+            mounted = self._mount(folder, data) if faulty else None
+            node = Node(
+                name,
+                system=system,
+                backend=backend,
+                recorder=recorder,
+                log=NodeLog(self.logs / name / "log", recorder, self.redactor.clean),
+                folders=Folders(mounted.mountpoint if mounted else data, config),
+                configuration=Configuration(release, settings_of.get(name, {}), credential),
+                authority_pem=authority.certificate_pem if authority else b"",
+                image=self.image(system, release),
+                storage=mounted,
+            )
+            node.configure(node.configuration)
+            return node
+
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="furnish") as pool:
+            return dict(zip(system.nodes, pool.map(one, system.nodes), strict=True))
+
+    def credential(
+        self, backend: Backend, authority: Authority, node: str, *, validity: Validity = "valid"
+    ) -> Credential:
+        """A certificate for a node, under its name and every address it appears at."""
+        layout = backend.layout
+        dialled = [place.address for place in layout.links if place.target == node]
+        addresses = {*layout.proxies, *dialled, layout.nodes[node], layout.watch[node]}
+        credential = authority.issue(
+            [node, "localhost"], sorted(addresses | {"127.0.0.1"}), kind=validity
+        )
+        self.redactor.register(credential.key_pem)
+        return credential
+
+    def _mount(self, folder: Path, data: Path) -> FaultyMount:
+        mountpoint, state = folder / "mount", folder / "storage"
+        mountpoint.mkdir()
+        state.mkdir()
+        self.journal.will_create(Kind.MOUNT, str(mountpoint))
+        self._mounts[folder] = storage.mount(data, mountpoint, state, timeout_s=_MOUNT_TIMEOUT_S)
+        return self._mounts[folder]
+
+    def clear(self) -> None:
+        """Unmount and remove everything; the nodes must be gone by now."""
+        for folder, mounted in self._mounts.items():
+            mounted.unmount(timeout_s=_MOUNT_TIMEOUT_S)
+            self.journal.removed(Kind.MOUNT, str(folder / "mount"))
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.journal.removed(Kind.FOLDER, str(self.scratch))

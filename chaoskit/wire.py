@@ -1,0 +1,193 @@
+"""
+Looking at links from where they are dialled: probes of ours in a node's own network.
+
+Owns: dialling, asking and TLS handshakes on a link as its source would do them, and recording for
+each link whether our handshake succeeds, in the mode and with the trust that its source runs by.
+Refuses: judging. A probe leaves packets on the link's counters, so felt evidence is always read
+before the probe that follows it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from chaoskit import clock, handshake
+from chaoskit.backend import Backend
+from chaoskit.errors import ChaosError
+from chaoskit.handshake import Dial, Outcome, Serving
+from chaoskit.history import Recorder
+from chaoskit.mesh import Mesh
+from chaoskit.node import Node
+from chaoskit.system import Port, System
+
+DIAL_TIMEOUT_S = 0.5
+HANDSHAKE_TIMEOUT_S = 1.0
+_MARGIN_S = 2.0
+_NONSENSE = b"GET /nothing HTTP/1.0\r\nConnection: close\r\n\r\n"
+_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What a question of ours on a link met, and how long until that was known."""
+
+    answered: bool
+    kind: Outcome
+    took_s: float
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} after {self.took_s * 1000:.1f} ms"
+
+
+@dataclass(slots=True)
+class Wire:
+    """Probes over the links of one cluster."""
+
+    system: System
+    backend: Backend
+    nodes: Mapping[str, Node]
+    mesh: Mesh
+    recorder: Recorder
+    _said: dict[str, bool] = field(default_factory=dict)
+
+    def linked_port(self) -> Port:
+        """The port that peers dial. Raises ChaosError when the system has none."""
+        ports = self.system.linked_ports
+        if not ports:
+            raise ChaosError(f"{self.system.name} declares no linked port: there are no links")
+        return ports[0]
+
+    def dial(self, source: str, target: str, *, timeout_s: float) -> Dial:
+        """Connect to the link source>target from the source's network."""
+        address = self.mesh.link(source, target).address
+        port = self.linked_port().number
+        return self.backend.inside(
+            source,
+            lambda: handshake.dial(address, port, timeout_s=timeout_s),
+            timeout_s=timeout_s + _MARGIN_S,
+        )
+
+    def ask(self, source: str, target: str, *, timeout_s: float, padding_bytes: int = 0) -> Met:
+        """
+        Put a question on the link, in the mode its target serves, and await an answer.
+
+        Under TLS a hello, else a request padded to `padding_bytes`. `answered` is false when it
+        was refused or reset, when nothing came back, and under TLS also when the connection ended
+        without a byte; a plain server may close on a request that it does not understand.
+        """
+        address = self.mesh.link(source, target).address
+        port = self.linked_port()
+        secure = self.secure(target)
+        request = b"GET /" + b"x" * padding_bytes + b" HTTP/1.0\r\n\r\n"
+
+        def question() -> Met:
+            if secure:
+                seen = handshake.look(
+                    address,
+                    port.number,
+                    timeout_s=timeout_s,
+                    server_name=target,
+                    authority_pem=None,
+                )
+                answered = seen.kind in {Outcome.TLS, Outcome.PLAINTEXT}
+                return Met(answered, seen.kind, seen.took_s)
+            met = handshake.ask(address, port.number, request, timeout_s=timeout_s)
+            return Met(met.kind in {Outcome.ANSWERED, Outcome.CLOSED}, met.kind, met.took_s)
+
+        return self.backend.inside(source, question, timeout_s=2 * timeout_s + _MARGIN_S)
+
+    def close_time_s(self, source: str, target: str, *, timeout_s: float) -> float:
+        """
+        Make the target of the link close on us, by a request it must refuse or end; how long
+        until the close reached us. `timeout_s` when it never did.
+        """
+        address, port = self.mesh.link(source, target).address, self.linked_port().number
+
+        def provoke() -> float:
+            begun_s = clock.monotonic()
+            try:
+                with socket.create_connection((address, port), timeout_s) as connection:
+                    connection.sendall(_NONSENSE)
+                    while connection.recv(4096):
+                        left_s = timeout_s - (clock.monotonic() - begun_s)
+                        connection.settimeout(max(0.01, left_s))
+            except TimeoutError:
+                return timeout_s
+            except OSError as error:
+                raise ChaosError(f"{source}>{target}: {error.strerror}") from error
+            return clock.monotonic() - begun_s
+
+        return self.backend.inside(source, provoke, timeout_s=2 * timeout_s + _MARGIN_S)
+
+    def look(self, source: str, target: str, *, timeout_s: float) -> Serving:
+        """What the link's port serves, seen from the source with the source's own trust."""
+        address = self.mesh.link(source, target).address
+        port = self.linked_port().number
+        node = self.nodes[source]
+        placement = node.placement()
+        return self.backend.inside(
+            source,
+            lambda: handshake.look(
+                address,
+                port,
+                timeout_s=timeout_s,
+                server_name=target,
+                authority_pem=placement.authority_pem or None,
+                credential=placement.credential,
+            ),
+            timeout_s=2 * timeout_s + _MARGIN_S,
+        )
+
+    def secure(self, node: str) -> bool:
+        """Whether a node runs its linked port under TLS, by its present settings."""
+        port = self.linked_port()
+        settings = self.nodes[node].placement().settings
+        plain = port.plaintext and all(
+            settings.get(name) == value for name, value in port.plaintext.items()
+        )
+        return port.secure and not plain
+
+    def survey(self, around: Iterable[str]) -> None:
+        """
+        Shake hands on every link that begins or ends at one of `around`, both ends running and the
+        link not cut, and record each outcome that is new.
+        """
+        touched = set(around)
+        running = {name for name, node in self.nodes.items() if node.state == "running"}
+        cut = self.mesh.cut_links()
+        pairs = [
+            (link.source, link.target)
+            for link in self.mesh.links.values()
+            if {link.source, link.target} & touched
+            and {link.source, link.target} <= running
+            and link.name not in cut
+        ]
+        if not pairs:
+            return
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="survey") as pool:
+            outcomes = list(pool.map(lambda pair: self._shake(*pair), pairs))
+        for (source, target), (good, detail) in zip(pairs, outcomes, strict=True):
+            name = f"{source}>{target}"
+            if self._said.get(name, True) != good:
+                self.recorder.record(
+                    "chaoskit",
+                    "handshake",
+                    {"source": source, "target": target, "detail": detail},
+                    kind="ok" if good else "fail",
+                )
+            self._said[name] = good
+
+    def _shake(self, source: str, target: str) -> tuple[bool, str]:
+        """Whether a handshake as the source would do it succeeds, and what was met."""
+        try:
+            if self.secure(source) or self.linked_port().secure:
+                seen = self.look(source, target, timeout_s=HANDSHAKE_TIMEOUT_S)
+                reason = f", {seen.reason.value}" if seen.reason else ""
+                return seen.kind is Outcome.TLS and bool(seen.trusted), f"{seen.kind.value}{reason}"
+            met = self.dial(source, target, timeout_s=DIAL_TIMEOUT_S)
+        except ChaosError as error:  # the source went down meanwhile
+            return False, str(error)
+        return met.kind is Outcome.ACCEPTED, met.kind.value

@@ -1,0 +1,74 @@
+"""
+Slow links: bytes arrive late, unevenly late, or at a trickle.
+
+Seen in: cross-region replication, saturated uplinks, a middlebox under load. In the field they heal
+when the load goes. Refuses: loss and reordering, which need netem in the kernel (`chaoskit doctor`
+says whether it is there). Jitter is drawn by the plan: a plan expands it into timed steps of
+`delay_s`, because Toxiproxy's own random draws cannot be seeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from chaoskit.cluster import Cluster
+from chaoskit.fault import Witness, target
+from chaoskit.linkevidence import answers_late, packets_met
+from chaoskit.mesh import delayed, limited
+
+_WITHIN_S = 5.0
+_PROBE_PADDING_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SlowLink:
+    """Every byte between `one` and `other`, both ways, is `delay_s` seconds late."""
+
+    one: str = target()
+    other: str = target()
+    delay_s: float = 0.2
+
+    @contextmanager
+    def inject(self, cluster: Cluster) -> Iterator[Witness]:
+        """Delay both streams of both links between the two."""
+        links = cluster.mesh.between([self.one], [self.other])
+        shapes = {link.name: delayed(self.delay_s) for link in links}
+        meter = packets_met(cluster, shapes)
+        with cluster.mesh.shaped(shapes):
+            yield Witness(
+                # a question and its answer are each late once
+                probes=[answers_late(cluster, link, at_least_s=self.delay_s) for link in links],
+                meters=[meter],
+                within_s=_WITHIN_S,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowLink:
+    """At most `rate_kb_per_s` kilobytes a second pass between `one` and `other`, each way."""
+
+    one: str = target()
+    other: str = target()
+    rate_kb_per_s: int = 1
+
+    @contextmanager
+    def inject(self, cluster: Cluster) -> Iterator[Witness]:
+        """Limit both streams of both links between the two."""
+        links = cluster.mesh.between([self.one], [self.other])
+        shapes = {link.name: limited(self.rate_kb_per_s) for link in links}
+        meter = packets_met(cluster, shapes)
+        # under TLS the answer to a hello, a certificate, is at least some 500 bytes as well
+        at_least_s = 0.25 * _PROBE_PADDING_BYTES / (1000 * self.rate_kb_per_s)
+        with cluster.mesh.shaped(shapes):
+            yield Witness(
+                probes=[
+                    answers_late(
+                        cluster, link, at_least_s=at_least_s, padding_bytes=_PROBE_PADDING_BYTES
+                    )
+                    for link in links
+                ],
+                meters=[meter],
+                within_s=_WITHIN_S,
+            )
