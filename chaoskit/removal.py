@@ -198,15 +198,16 @@ def _processes(run: str, entries: Sequence[Entry]) -> dict[Identity, str]:
     """
     Living processes of the run, with a name for people.
 
-    The daemon of a mount is known by its arguments, which name folders of the run: it may have been
-    started, and not have mounted yet, when the run died.
+    The daemon of a mount is known by its arguments, which name a folder of the run: it may have
+    been started, and not have mounted yet, when the run died.
     """
     found = {
         process: " ".join(proc.command_line(process.pid))[:60]
         for process in identity.marked(mark(run))
     }
+    places = [Path(entry.identity) for entry in entries if entry.kind in (Kind.MOUNT, Kind.FOLDER)]
     for daemon, arguments in identity.running_module(_DAEMON).items():
-        if any(names(run, part) for word in arguments for part in Path(word).parts):
+        if any(Path(word).is_relative_to(place) for word in arguments for place in places):
             found[daemon] = _DAEMON
     for entry in entries:
         for process in entry.processes:
