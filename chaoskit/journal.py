@@ -118,7 +118,9 @@ class Journal:
             finally:
                 draft.unlink()
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        except FileExistsError:
+        except FileExistsError as error:
+            if not self.path.exists():
+                raise ChaosError(f"no journal can be kept in {folder}: {error.strerror}") from error
             raise UsageError(
                 f"run {run} has a journal already ({self.path}): choose another name, or clear "
                 f"that run up with `chaoskit sweep`"
@@ -153,7 +155,8 @@ class Journal:
         """
         entry = Entry(kind, name, tuple(undo))
         check_entry(entry, self.run)
-        _check_absent(entry)
+        if _is_there(kind, name):
+            raise ChaosError(f"{kind} {name} exists already: it is not ours to remove")
         line = {"op": "will_create", "kind": kind, "identity": name, "undo": list(undo)}
         with self._lock:
             self._write(line)
@@ -173,8 +176,14 @@ class Journal:
         return found
 
     def removed(self, kind: Kind, name: str) -> None:
-        """Report that a thing is gone; reporting it twice is fine."""
+        """
+        Report that a thing is gone; reporting it twice is fine.
+
+        A folder or mount that is still there stays outstanding, whatever is said of it.
+        """
         with self._lock:
+            if _is_there(kind, name):
+                return
             if self._entries.pop((kind, name), None) is not None:
                 self._write({"op": "removed", "kind": kind, "identity": name})
 
@@ -218,11 +227,11 @@ class Journal:
             raise ChaosError(f"cannot write to {self.path}: the disk is full")
 
 
-def _check_absent(entry: Entry) -> None:
-    if entry.kind is Kind.FOLDER and os.path.lexists(entry.identity):
-        raise ChaosError(f"folder {entry.identity} exists already: it is not ours to remove")
-    if entry.kind is Kind.MOUNT and mounts.at(Path(entry.identity)):
-        raise ChaosError(f"{entry.identity} is a mount already: it is not ours to unmount")
+def _is_there(kind: Kind, name: str) -> bool:
+    """Whether a folder or a mount exists; of other kinds nothing is known here."""
+    if kind is Kind.FOLDER:
+        return os.path.lexists(name)
+    return kind is Kind.MOUNT and bool(mounts.at(Path(name)))
 
 
 def _line(value: Mapping[str, Any]) -> bytes:

@@ -31,7 +31,7 @@ RUN_VARIABLE = "CHAOSKIT_RUN"
 OWNER_VARIABLE = "CHAOSKIT_OWNER"
 KEEPER_VARIABLE = "CHAOSKIT_KEEPER"
 
-_RUN_SHAPE = re.compile(r"[a-z0-9][a-zA-Z0-9-]{2,62}")
+_RUN_SHAPE = re.compile(r"[a-z0-9][a-zA-Z0-9-]{1,62}")
 
 
 class Kind(StrEnum):
@@ -72,7 +72,7 @@ class Entry:
 def check_run(run: str) -> str:
     """Answer `run` when it can name a run in labels, names and files; else raise ValueError."""
     if not _RUN_SHAPE.fullmatch(run):
-        raise ValueError(f"{run!r} names no run: 3 to 63 letters, digits and dashes")
+        raise ValueError(f"{run!r} names no run: 2 to 63 letters, digits and dashes")
     return run
 
 
