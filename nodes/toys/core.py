@@ -159,6 +159,9 @@ class Core:
                 self._failed(event)
             case Tick():
                 pass
+        if self.blocked:
+            self.wake_s = None
+            return ()
         self._expire()
         self._place()
         self._campaign()

@@ -1,0 +1,1 @@
+"""The toys: tiny replicated nodes of our own, honest or broken, that show what the judges see."""
