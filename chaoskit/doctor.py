@@ -256,7 +256,7 @@ def _nginx() -> Finding:
     said = _output(["nginx", "-v"])
     if said is None:
         costs = "no foreign TLS terminator between nodes; nothing in this release needs one"
-        return Finding("nginx", State.MISSING, "not installed", costs)
+        return Finding("nginx", State.MISSING, "not on PATH", costs)
     return Finding("nginx", State.OK, said.strip().rpartition("/")[2])
 
 
