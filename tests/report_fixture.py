@@ -36,6 +36,7 @@ class Tape:
     events: list[Reference] = field(default_factory=list)
     logs: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
     operations: int = 0
+    faults: int = 0
     revision: int = 100
     term: int = 2
 
@@ -52,6 +53,11 @@ class Tape:
         }
         self.events.append(event)
         return event
+
+    def identity(self) -> int:
+        """The number of the next fault or change."""
+        self.faults += 1
+        return self.faults
 
     def log(self, time_s: float, node: str, line: str) -> None:
         self.logs.setdefault(node, []).append((time_s, line))
@@ -247,9 +253,14 @@ def _begin(tape: Tape, test: str, release: str = "3.5.16") -> tuple[Reference, C
 
 
 def _inject(
-    tape: Tape, fault: str, targets: Sequence[str], probe: str, onset_s: float, **fields: Any
-) -> str:
-    identity = f"f{len(tape.events)}"
+    tape: Tape,
+    fault: str,
+    targets: Sequence[str],
+    probes: Sequence[str],
+    onset_s: float,
+    **fields: Any,
+) -> int:
+    identity = tape.identity()
     tape.add(
         tape.now_s,
         "chaoskit",
@@ -262,44 +273,47 @@ def _inject(
         may_exit=False,
     )
     tape.now_s += onset_s + 0.004
-    tape.add(
-        tape.now_s,
-        "chaoskit",
-        "effective",
-        "ok",
-        id=identity,
-        probe=probe,
-        onset_s=onset_s,
-        detail={"verified": True},
-    )
+    for number, probe in enumerate(probes):
+        tape.add(
+            tape.now_s,
+            "chaoskit",
+            "effective",
+            "ok",
+            id=identity,
+            probe=probe,
+            onset_s=round(onset_s - 0.001 * number, 6),
+            detail="as awaited",
+            again=False,
+        )
     return identity
 
 
-def _heal(tape: Tape, identity: str, probe: str, meter: str, before: int, after: int) -> None:
-    kind = "ok" if after > before else "fail"
-    tape.add(
-        tape.now_s, "chaoskit", "felt", kind, id=identity, meter=meter, before=before, after=after
-    )
+def _heal(
+    tape: Tape, identity: int, probes: Sequence[str], meters: dict[str, tuple[int, int]]
+) -> None:
+    for meter, (before, after) in meters.items():
+        kind = "ok" if after > before else "fail"
+        value = {"id": identity, "meter": meter, "before": before, "after": after}
+        tape.add(tape.now_s, "chaoskit", "felt", kind, **value)
     tape.now_s += 0.002
-    tape.add(
-        tape.now_s,
-        "chaoskit",
-        "effective",
-        "ok",
-        id=identity,
-        probe=probe,
-        onset_s=0.0,
-        detail={},
-        again=True,
-    )
+    for probe in probes:
+        value = {"id": identity, "probe": probe, "onset_s": 8.0, "detail": "as awaited"}
+        tape.add(tape.now_s, "chaoskit", "effective", "ok", **value, again=True)
     tape.now_s += 0.002
     tape.add(tape.now_s, "chaoskit", "heal", "invoke", id=identity)
     tape.now_s += 0.012
     tape.add(tape.now_s, "chaoskit", "heal", "ok", id=identity)
     tape.now_s += 0.004
-    tape.add(
-        tape.now_s, "chaoskit", "absent", "ok", id=identity, probe=probe, after_s=0.004, detail={}
-    )
+    for probe in probes:
+        value = {"id": identity, "probe": probe, "after_s": 0.004, "detail": "not there"}
+        tape.add(tape.now_s, "chaoskit", "absent", "ok", **value)
+
+
+def _shaken(tape: Tape, pairs: Sequence[tuple[str, str]], kind: str, detail: str) -> None:
+    for source, target in pairs:
+        tape.add(
+            tape.now_s, "chaoskit", "handshake", kind, source=source, target=target, detail=detail
+        )
 
 
 def _cut(tape: Tape, pairs: Sequence[tuple[str, str]], *, cut: bool) -> None:
@@ -318,6 +332,9 @@ def _cut(tape: Tape, pairs: Sequence[tuple[str, str]], *, cut: bool) -> None:
 _LINKS_OF_E2 = (("e2", "e1"), ("e2", "e3"), ("e1", "e2"), ("e3", "e2"))
 
 
+_DIALS = [f"dial {source} \u2192 {target}" for source, target in _LINKS_OF_E2]
+
+
 def _partitioned(tape: Tape, cluster: Cluster) -> None:
     """Five steady seconds, eight of a leader cut off, five of recovery."""
     cluster.run(5.0)
@@ -325,7 +342,7 @@ def _partitioned(tape: Tape, cluster: Cluster) -> None:
         tape,
         "Partition",
         ("e2",),
-        "dial from the source's network: refused",
+        _DIALS,
         0.011,
         left=["e2"],
         right=["e1", "e3"],
@@ -344,7 +361,8 @@ def _partitioned(tape: Tape, cluster: Cluster) -> None:
             '{"level":"warn","msg":"prober: unhealthy","error":"connection refused"}',
         )
     cluster.run(6.4)
-    _heal(tape, identity, "dial from the source's network", "packets refused, 4 links", 0, 214)
+    meters = {"packets refused, e2 \u2192 e1": (0, 214), "packets refused, e2 \u2192 e3": (2, 198)}
+    _heal(tape, identity, _DIALS, meters)
     _cut(tape, _LINKS_OF_E2, cut=False)
     cluster.members["e2"].lag = False
     cluster.refusing = set()
@@ -403,12 +421,19 @@ def tls(tape: Tape) -> dict[str, Any]:
     member.answers, member.lag = False, True
     cluster.refusing = {"e3"}
     identity = _inject(
-        tape, "TlsMismatch", ("e3",), "handshake: not TLS", 0.31, serves="plaintext", port="peer"
+        tape,
+        "TlsMismatch",
+        ("e3",),
+        ["handshake e1 \u2192 e3"],
+        0.31,
+        serves="plaintext",
+        port="peer",
     )
     cluster.state("e3", "exited", exit_code=143)
     cluster.run(0.6)
     cluster.state("e3", "running")
     cluster.run(0.6)
+    _shaken(tape, (("e1", "e3"), ("e2", "e3")), "fail", "no TLS: plaintext")
     member.answers = True
     for step in range(17):
         tape.log(
@@ -417,7 +442,8 @@ def tls(tape: Tape) -> dict[str, Any]:
             "rejected connection: first record does not look like a TLS handshake",
         )
     cluster.run(7.5)
-    _heal(tape, identity, "handshake: TLS, our authority", "failed handshakes at e1", 0, 17)
+    _shaken(tape, (("e1", "e3"), ("e2", "e3")), "ok", "TLS by our authority")
+    _heal(tape, identity, ["handshake e1 \u2192 e3"], {"failed handshakes at e1": (0, 17)})
     member.answers = False
     cluster.state("e3", "exited", exit_code=143)
     cluster.run(0.6)
@@ -435,12 +461,12 @@ def storage(tape: Tape) -> dict[str, Any]:
     first, cluster = _begin(tape, test)
     cluster.run(4.0)
     identity = _inject(
-        tape, "SlowStorage", ("e1",), "our own fsync took 0.201 s", 0.004, delay_s=0.2, path="data"
+        tape, "SlowStorage", ("e1",), ["our own fsync"], 0.004, delay_s=0.2, path="data"
     )
     tape.add(tape.now_s, "e1", "limit", probe="disk", over=True, value_s=0.201, limit_s=0.1)
     cluster.put_s = 0.19
     cluster.run(8.0)
-    _heal(tape, identity, "our own fsync", "delayed syncs at e1", 3, 64)
+    _heal(tape, identity, ["our own fsync"], {"delayed syncs at e1": (3, 64)})
     tape.add(tape.now_s, "e1", "limit", probe="disk", over=False, value_s=0.001, limit_s=0.1)
     cluster.put_s = 0.0025
     cluster.run(4.0)
@@ -453,10 +479,10 @@ def unfelt(tape: Tape) -> dict[str, Any]:
     first, cluster = _begin(tape, test)
     cluster.run(2.0, rate=0.0)
     identity = _inject(
-        tape, "SlowStorage", ("e1",), "our own fsync took 0.201 s", 0.004, delay_s=0.2, path="data"
+        tape, "SlowStorage", ("e1",), ["our own fsync"], 0.004, delay_s=0.2, path="data"
     )
     cluster.run(8.0, rate=0.0)
-    _heal(tape, identity, "our own fsync", "delayed syncs at e1", 3, 3)
+    _heal(tape, identity, ["our own fsync"], {"delayed syncs at e1": (3, 3)})
     cluster.run(2.0, rate=0.0)
     felt = [event for event in tape.events if event["f"] == "felt"][-1]
     reasons: list[dict[str, Any]] = [
@@ -494,7 +520,7 @@ def upgrade(tape: Tape) -> dict[str, Any]:
     first, cluster = _begin(tape, test, "3.4.23")
     cluster.run(2.0)
     for node in ("e3", "e1", "e2"):
-        identity = f"g{len(tape.events)}"
+        identity = tape.identity()
         member = cluster.members[node]
         tape.add(
             tape.now_s,
@@ -527,7 +553,7 @@ def upgrade(tape: Tape) -> dict[str, Any]:
             id=identity,
             probe="spare-member test: one put with the other follower paused",
             after_s=1.0,
-            detail={"version": "3.5.16"},
+            detail="version 3.5.16",
         )
         cluster.run(4.0)
     cluster.state("e3", "exited", signalled=False, exit_code=1)
@@ -603,6 +629,7 @@ def write_run(
         **{key: run[key] for key in ("run", "seed", "system", "host")},
         "started_utc": STARTED_UTC,
         "command": "chaoskit demo etcd --seed 7f3a",
+        "finished": finished,
         "verdict": min((test["verdict"] for test in tests), key=ranks.index),
         "tests": tests,
     }

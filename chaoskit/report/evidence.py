@@ -6,16 +6,18 @@ Owns: the rows of the evidence table. Refuses: gaps that look like facts: what i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from chaoskit.history import Event
-from chaoskit.report.document import compact, number_of, object_of, text_of
+from chaoskit.report.document import compact, number_of, text_of
 from chaoskit.report.faultlanes import Course, growth
-from chaoskit.report.wording import NONE, count, duration, moment
+from chaoskit.report.wording import count, duration, moment, plural
 
-Standing = Literal["yes", "no", "open"]
-_DETAIL_LIMIT = 90
+Standing = Literal["yes", "no", "zero", "open"]
+_DETAIL_LIMIT = 110
+_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,8 @@ class Cell:
     """
     One fact: in words, by what it was seen, and whether it is there.
 
-    `standing`: yes (proven), no (looked for and not found, or never looked for), open (the run
-    ended before).
+    `standing`: yes (proven), no (looked for and not found, or never looked for), zero (a counter
+    that stood still beside one that moved), open (the run ended before).
     """
 
     text: str
@@ -34,65 +36,85 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """A fault or change with its facts in the order in which they are owed."""
+    """A fault or change with its facts, column by column, in the order in which they are owed."""
 
     name: str
     fields: str
     is_change: bool
     injected: str
-    cells: tuple[tuple[Cell, ...], ...]
+    columns: tuple[tuple[Cell, ...], ...]
 
 
 def evidence(course: Course) -> EvidenceRow:
     """The row of one fault (effective, felt, healed, gone) or change (done, witnessed)."""
-    cells = _change_cells(course) if course.is_change else _fault_cells(course)
+    columns = (
+        ((_done(course),), _witnessed(course))
+        if course.is_change
+        else (_effective(course), _felt(course), (_healed(course),), _absent(course))
+    )
     return EvidenceRow(
-        course.label, course.fields, course.is_change, moment(course.injected.time_s), cells
+        course.label, course.fields, course.is_change, moment(course.injected.time_s), columns
     )
 
 
-def _fault_cells(course: Course) -> tuple[tuple[Cell, ...], ...]:
-    effective = [_effective(course)]
-    if course.again is not None:
-        effective.append(_again(course.again))
-    felt = tuple(_felt(event) for event in course.felt)
-    return (
-        tuple(effective),
-        felt or (Cell("never measured", "", _owed(course)),),
-        (_healed(course),),
-        (_absent(course),),
-    )
+def _missing(text: str, course: Course) -> Cell:
+    """What is missing was owed once the heal began; before that the run ended too early."""
+    return Cell(text, "", "no" if course.heal is not None else "open")
 
 
-def _owed(course: Course) -> Standing:
-    """What is missing is owed once the heal began; before that the run ended too early."""
-    return "no" if course.heal is not None else "open"
+def _looks(events: Sequence[Event], key: str, *, seen: str, unseen: str) -> tuple[Cell, ...]:
+    """A cell a look, those that missed first; beyond some the rest in one line."""
+    ordered = sorted(events, key=lambda event: event.type == "ok")
+    cells = []
+    shown = len(ordered) if len(ordered) == _SHOWN + 1 else _SHOWN
+    for event in ordered[:shown]:
+        after = f"after {duration(number_of(event.value, key))}"
+        good = event.type == "ok"
+        text = f"{seen} {after}".strip() if good else unseen
+        cells.append(Cell(text, _by(event), "yes" if good else "no"))
+    rest = ordered[shown:]
+    if rest:
+        good = all(event.type == "ok" for event in rest)
+        last = duration(max(number_of(event.value, key) or 0.0 for event in rest))
+        text = f"{plural(len(rest), 'more probe')}, the last after {last}" if good else unseen
+        cells.append(Cell(text, "", "yes" if good else "no"))
+    return tuple(cells)
 
 
-def _effective(course: Course) -> Cell:
-    event = course.effective
-    if event is None:
-        return Cell("no proof", "", "no" if course.heal is not None else "open")
-    onset = duration(number_of(event.value, "onset_s"))
-    if event.type == "ok":
-        return Cell(f"after {onset}", _by(event), "yes")
-    return Cell("NOT effective", _by(event), "no")
+def _effective(course: Course) -> tuple[Cell, ...]:
+    if not course.effective:
+        return (_missing("no probe looked", course),)
+    cells = _looks(course.effective, "onset_s", seen="", unseen="NOT effective")
+    return (*cells, *_again(course))
 
 
-def _again(event: Event) -> Cell:
-    if event.type == "ok":
-        return Cell("still, just before the heal", "", "yes")
-    return Cell("no longer, just before the heal", _by(event), "no")
+def _again(course: Course) -> tuple[Cell, ...]:
+    lost = [event for event in course.again if event.type != "ok"]
+    if lost:
+        return tuple(Cell("NO LONGER, just before the heal", _by(one), "no") for one in lost)
+    if course.again:
+        return (Cell("still so just before the heal", "", "yes"),)
+    if course.proven and course.heal is not None:
+        return (Cell("not looked at again before the heal", "", "no"),)
+    return ()
 
 
-def _felt(event: Event) -> Cell:
-    before, after = number_of(event.value, "before"), number_of(event.value, "after")
-    meter = text_of(event.value, "meter", "unnamed counter")
-    if event.type == "ok":
-        return Cell(f"{count(before)} \u2192 {count(after)}", meter, "yes")
-    grown = growth(event)
-    stayed = f"NOT felt: stayed at {count(after)}" if grown == 0 else "NOT felt"
-    return Cell(stayed, meter, "no")
+def _felt(course: Course) -> tuple[Cell, ...]:
+    if not course.felt:
+        return (_missing("no counter was read", course),)
+    ordered = sorted(course.felt, key=lambda event: -(growth(event) or 0.0))
+    cells = []
+    for event in ordered[: _SHOWN + 1]:
+        before, after = number_of(event.value, "before"), number_of(event.value, "after")
+        meter = text_of(event.value, "meter", "unnamed counter")
+        if event.type == "ok":
+            cells.append(Cell(f"{count(before)} \u2192 {count(after)}", meter, "yes"))
+        elif course.felt_most is not None:
+            cells.append(Cell(f"stood still at {count(after)}", meter, "zero"))
+        else:
+            cells.append(Cell(f"NOT felt: stood still at {count(after)}", meter, "no"))
+    more = len(ordered) - len(cells)
+    return (*cells, Cell(plural(more, "more counter"), "", "zero")) if more else tuple(cells)
 
 
 def _healed(course: Course) -> Cell:
@@ -107,36 +129,30 @@ def _healed(course: Course) -> Cell:
     return Cell(f"at {moment(course.healed.time_s)}", f"took {took}", "yes")
 
 
-def _absent(course: Course) -> Cell:
-    event = course.absent
-    if event is None:
-        return Cell("not shown", "", _owed(course))
-    if event.type == "ok":
-        return Cell(f"after {duration(number_of(event.value, 'after_s'))}", _by(event), "yes")
-    return Cell("STILL THERE", _by(event), "no")
+def _absent(course: Course) -> tuple[Cell, ...]:
+    if not course.absent:
+        return (_missing("not shown", course),)
+    return _looks(course.absent, "after_s", seen="", unseen="STILL THERE")
 
 
-def _change_cells(course: Course) -> tuple[tuple[Cell, ...], ...]:
-    done, witnessed = course.done, course.witnessed
+def _done(course: Course) -> Cell:
+    done = course.done
     if done is None:
-        done_cell = Cell("never ended", "", "open")
-    elif done.type == "ok":
-        took = duration(done.time_s - course.injected.time_s)
-        done_cell = Cell(f"at {moment(done.time_s)}", f"took {took}", "yes")
-    else:
-        done_cell = Cell("FAILED", compact(done.value, limit=_DETAIL_LIMIT), "no")
-    if witnessed is None:
-        witness_cell = Cell("not witnessed", "", "open" if done is None else "no")
-    elif witnessed.type == "ok":
-        after = duration(number_of(witnessed.value, "after_s"))
-        witness_cell = Cell(f"after {after}", _by(witnessed), "yes")
-    else:
-        witness_cell = Cell("NOT witnessed", _by(witnessed), "no")
-    return ((done_cell,), (witness_cell,))
+        return Cell("never ended", "", "open")
+    if done.type != "ok":
+        return Cell("FAILED", compact(done.value, limit=_DETAIL_LIMIT), "no")
+    took = duration(done.time_s - course.injected.time_s)
+    return Cell(f"at {moment(done.time_s)}", f"took {took}", "yes")
+
+
+def _witnessed(course: Course) -> tuple[Cell, ...]:
+    if course.witnessed:
+        return _looks(course.witnessed, "after_s", seen="", unseen="NOT witnessed")
+    return (Cell("not witnessed", "", "open" if course.done is None else "no"),)
 
 
 def _by(event: Event) -> str:
-    probe = text_of(event.value, "probe")
-    detail = compact(object_of(event.value, "detail"), limit=_DETAIL_LIMIT)
-    said = " · ".join(one for one in (probe, detail) if one)
-    return said or NONE
+    """Which probe, and what it saw."""
+    detail = event.value.get("detail")
+    said = compact(detail, limit=_DETAIL_LIMIT) if isinstance(detail, (str, dict)) else ""
+    return " · ".join(one for one in (text_of(event.value, "probe"), said) if one)

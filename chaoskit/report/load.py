@@ -1,21 +1,23 @@
 """
 The load of a test: what clients asked, what they were answered, and how long it took.
 
-Owns: pairing each `invoke` with its `ok`, `fail` or `info`, counts, and rate and latency over time.
+Owns: counts by outcome, and rate and latency over time; the pairing is chaoskit.operations'.
 Refuses: calling an unknown outcome a failure or a success.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chaoskit.history import Event, History
+from chaoskit.operations import Attempt, attempts
 from chaoskit.report.axis import round_step
 from chaoskit.report.document import text_of
 
-_CLIENT = "client "
+_CLIENT = re.compile(r"client \d+")
 _WINDOWS = 110
 
 
@@ -68,48 +70,55 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The load of a test: tallies (all operations first) and windows of `window_s` seconds."""
+    """
+    The load of a test: tallies (all operations first) and windows of `window_s` seconds.
+
+    `not_sent` operations were due while every client was waiting; they are in no tally.
+    """
 
     tallies: tuple[Tally, ...]
     windows: tuple[Window, ...]
     window_s: float
+    not_sent: int
 
 
 def operations(events: History) -> list[Operation]:
-    """Every operation in order of its beginning; an outcome without a beginning is left out."""
-    asked: dict[tuple[str, object], list[Event]] = {}
-    found: list[Operation] = []
-    for event in events:
-        if not event.process.startswith(_CLIENT):
-            continue
-        number = event.value.get("op")
-        key = (event.process, number if isinstance(number, int) else None)
-        if event.type == "invoke":
-            asked.setdefault(key, []).append(event)
-        elif asked.get(key):
-            found.append(_operation(asked[key].pop(0), event))
-    found += [_operation(event, None) for held in asked.values() for event in held]
-    return sorted(found, key=lambda one: one.start_s)
+    """Every operation of a numbered client, in order; what the harness itself reads is no load."""
+    asked = History(event for event in events if _is_load(event))
+    return [_operation(attempt) for attempt in attempts(asked)]
 
 
-def _operation(asked: Event, answered: Event | None) -> Operation:
+def _is_load(event: Event) -> bool:
+    return bool(_CLIENT.fullmatch(event.process)) and isinstance(event.value.get("op"), int)
+
+
+def _operation(attempt: Attempt) -> Operation:
+    answered = attempt.completion
     return Operation(
-        process=asked.process,
-        f=asked.f,
-        node=text_of(asked.value, "node"),
-        start_s=asked.time_s,
+        process=attempt.invoke.process,
+        f=attempt.f,
+        node=text_of(attempt.value, "node"),
+        start_s=attempt.invoke.time_s,
         end_s=answered.time_s if answered else None,
         outcome=answered.type if answered else "",
     )
 
 
-def load(found: Sequence[Operation], start_s: float, end_s: float) -> Load:
+def not_sent(events: History) -> int:
+    """How many operations were due while every client still waited, so that none was sent."""
+    return sum(event.process == "queue" and event.type == "fail" for event in events)
+
+
+def load(events: History, start_s: float, end_s: float) -> Load:
     """Counts and latencies of a test's operations; windows are round, about 110 of them."""
+    found = operations(events)
     kinds = sorted({one.f for one in found})
     tallies = [_tally("all", found)] if len(kinds) > 1 else []
     tallies += [_tally(f, [one for one in found if one.f == f]) for f in kinds]
     window_s = max(round_step(end_s - start_s, _WINDOWS), 0.1)
-    return Load(tuple(tallies), _windows(found, start_s, end_s, window_s), window_s)
+    return Load(
+        tuple(tallies), _windows(found, start_s, end_s, window_s), window_s, not_sent(events)
+    )
 
 
 def _tally(f: str, found: Sequence[Operation]) -> Tally:

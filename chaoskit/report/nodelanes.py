@@ -67,7 +67,7 @@ def _states(
 ) -> tuple[Span, ...]:
     ready = [event.time_s for event in samples if event.value.get("ready") is True]
     spans: list[Span] = []
-    shown = ""
+    shown = before = ""
     ends = [*(event.time_s for event in states[1:]), experiment.end_s]
     for event, end_s in zip(states, ends, strict=True):
         if end_s < experiment.start_s:
@@ -81,12 +81,14 @@ def _states(
         if state == "running":
             shown = release
             first = next((at for at in ready if at >= start_s), None)
-            if event.time_s > experiment.start_s and (first is None or first <= end_s):
-                until = end_s if first is None else first
+            begins = event.time_s > experiment.start_s and before != "paused"
+            if begins:
+                until = end_s if first is None else min(first, end_s)
                 spans.append(Span(start_s, until, "starting", f"{node} starting, not ready yet"))
                 start_s = until
         kind = state if state in _DOWN or state == "running" else "unknown"
         spans.append(Span(start_s, end_s, kind, title, label))
+        before = state
     return tuple(spans)
 
 

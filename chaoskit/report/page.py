@@ -26,7 +26,7 @@ from chaoskit.report.experiment import (
     release_of,
 )
 from chaoskit.report.faultlanes import courses, fault_lanes
-from chaoskit.report.load import Load, load, operations
+from chaoskit.report.load import Load, load
 from chaoskit.report.loadchart import draw_load
 from chaoskit.report.margin import Standing, standing_of
 from chaoskit.report.nodetable import Excerpt, NodeRow, Read, Window, excerpt, node_rows, read_logs
@@ -78,6 +78,7 @@ class ExperimentPage:
     checks: tuple[Finding, ...]
     remarks: tuple[str, ...]
     timeline: Drawing
+    kinds: frozenset[str]
     thinning: str
     evidence: tuple[EvidenceRow, ...]
     load: Load
@@ -100,6 +101,7 @@ class Page:
     tally: tuple[tuple[str, int], ...]
     strip: Drawing | None
     tests: tuple[ExperimentPage, ...]
+    kinds: frozenset[str]
     host: tuple[Fact, ...]
     calibration: tuple[Fact, ...]
     plan: tuple[Fact, ...]
@@ -136,6 +138,7 @@ def page(run_folder: Path) -> Page:
         tally=_tally(found),
         strip=_strip(source, found, started) if len(found) > 1 else None,
         tests=tests,
+        kinds=frozenset(kind for test in tests for kind in test.kinds),
         host=_facts({key: one for key, one in host.items() if key != "calibration"}),
         calibration=_facts(calibration),
         plan=_facts({key: one for key, one in plan.items() if key not in {"steps", "schema"}}),
@@ -159,6 +162,8 @@ def _missing(source: Source, found: Sequence[Experiment]) -> list[str]:
     notes = []
     if source.verdicts is None:
         notes.append("no verdicts.json: the run did not finish, or was not judged yet")
+    elif source.verdicts.get("finished") is False:
+        notes.append("the run was cut short, or still runs: this is what was judged until then")
     if not found:
         notes.append("the history holds no event")
     return notes
@@ -201,8 +206,7 @@ def _test(
 ) -> ExperimentPage:
     followed = courses(experiment)
     shown = timeline(experiment, followed, standing, "small" if many >= _SMALL_FROM else "full")
-    asked = operations(experiment.events)
-    its_load = load(asked, shown.start_s, shown.end_s)
+    its_load = load(experiment.events, shown.start_s, shown.end_s)
     path, _, name = experiment.name.rpartition("::")
     drawn, samples = shown.thinning
     return ExperimentPage(
@@ -220,6 +224,7 @@ def _test(
         checks=experiment.checks,
         remarks=_remarks(experiment),
         timeline=draw_timeline(shown, started_utc=_utc(started, shown.start_s)),
+        kinds=shown.kinds,
         thinning=f"Progress lines: {count(drawn)} of {count(samples)} points drawn, in each short "
         "stretch the first, the lowest, the highest and the last."
         if drawn < samples
@@ -303,7 +308,9 @@ def _sentence(header: dict[str, Any], found: Sequence[Experiment]) -> str:
         return f"{one.name.rpartition('::')[2]} on {system} {said}."
     said = ", ".join(f"{number} {name}" for name, number in _tally(found))
     return (
-        f"{plural(len(found), 'test')} on {system}: {said}." if found else f"Nothing was recorded on {system}."
+        f"{plural(len(found), 'test')} on {system}: {said}."
+        if found
+        else f"Nothing was recorded on {system}."
     )
 
 

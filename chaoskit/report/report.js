@@ -15,7 +15,7 @@
   document.querySelectorAll("svg[data-start]").forEach(function (svg) {
     var data = svg.dataset, start = +data.start, end = +data.end, left = +data.left, right = +data.right;
     var make = function (name) {
-      var one = document.createElementNS("http://www.w3.org/2000/svg", name);
+      var one = document.createElementNS(svg.namespaceURI, name);
       one.setAttribute("class", "hair");
       one.setAttribute("visibility", "hidden");
       svg.appendChild(one);

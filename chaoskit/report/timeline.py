@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaoskit.report.experiment import Experiment, Finding
-from chaoskit.report.faultlanes import Course, fault_lanes, link_lanes
+from chaoskit.report.faultlanes import Course, fault_lanes
+from chaoskit.report.linklanes import link_lanes
 from chaoskit.report.margin import Standing, margin_lane, not_owed
 from chaoskit.report.nodelanes import node_lanes, progress
 from chaoskit.report.spans import Lane, Mark, Series, Span, clipped
@@ -43,6 +44,16 @@ class Timeline:
     def thinning(self) -> tuple[int, int]:
         """Points drawn and points needed, over all lines of progress."""
         return sum(one.drawn for one in self.progress), sum(one.needed for one in self.progress)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of everything on it: what a key to it has to explain."""
+        found = {span.kind for span in self.not_owed}
+        found.update(mark.kind for mark in (*self.violations, *self.causes))
+        for lane in self.lanes:
+            found.update(one.kind for one in (*lane.spans, *lane.under))
+            found.update(mark.kind for mark in lane.marks)
+        return frozenset("exited" if kind == "stopped" else kind for kind in found)
 
 
 def timeline(
