@@ -180,7 +180,7 @@ def _change(case: _Case) -> list[Reason]:
 
 
 def _holes(history: History) -> list[Reason]:
-    """Events that were recorded and are not there: counted from the scope's start, if it has one."""
+    """Events that were recorded and are not there, from the start of the scope (if any) on."""
     starts = [event for event in history.of("scope") if event.value["event"] == "start"]
     begin = (starts or list(history.events[:1]))[0].index if history.events else 0
     indices = [event.index for event in history.events if event.index >= begin]

@@ -26,10 +26,11 @@ from chaoskit.invariant import Violation
 from chaoskit.operations import Attempt, attempts
 
 
-class Unknown(Enum):
-    """The state of a register of which nothing is known yet; any read fits and settles it."""
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """The state of a register of which nothing is known, except what it is not."""
 
-    UNKNOWN = "unknown"
+    but: frozenset[Hashable] = frozenset()
 
 
 class CallKind(Enum):
@@ -65,15 +66,22 @@ class Call:
 _IMPOSSIBLE = object()
 
 
+def _holds(state: Hashable, value: Hashable) -> bool:
+    """Whether the register may hold `value`."""
+    return value not in state.but if isinstance(state, Anything) else state == value
+
+
 def _after(call: Call, state: Hashable) -> object:
     """The register after the call took effect, or _IMPOSSIBLE if its answer does not fit."""
     if call.kind is CallKind.PUT:
         return call.value
     if call.kind is CallKind.GET:
-        return call.value if state in (Unknown.UNKNOWN, call.value) else _IMPOSSIBLE
+        return call.value if _holds(state, call.value) else _IMPOSSIBLE
     if call.succeeded is False:
-        return _IMPOSSIBLE if state == call.expected else state
-    return call.value if state in (Unknown.UNKNOWN, call.expected) else _IMPOSSIBLE
+        if isinstance(state, Anything):
+            return Anything(state.but | {call.expected})
+        return state if state != call.expected else _IMPOSSIBLE
+    return call.value if _holds(state, call.expected) else _IMPOSSIBLE
 
 
 def _that_matter(calls: Sequence[Call]) -> list[Call]:
@@ -128,8 +136,56 @@ class _Line:
             self.preceding[self.following[position]] = position
 
 
+class _Search:
+    """The search's place: which calls were given theirs, in which order, and what they left."""
+
+    def __init__(self, calls: Sequence[Call], initial: Hashable) -> None:
+        self.calls = calls
+        self.line = _Line(calls)
+        self.state = initial
+        self.placed = 0
+        self.done = 0
+        self.path: list[tuple[int, Hashable, bool]] = []
+
+    def place(self, number: int, state: Hashable, *, forced: bool) -> None:
+        self.path.append((number, self.state, forced))
+        self.state = state
+        self.placed |= 1 << number
+        self.done += self.calls[number].returned is not None
+        self.line.take_out(number)
+
+    def retreat(self) -> int | None:
+        """Undo the last choice and all that followed from it; answers the call, None for none."""
+        while self.path:
+            number, self.state, forced = self.path.pop()
+            self.placed ^= 1 << number
+            self.done -= self.calls[number].returned is not None
+            self.line.put_back(number)
+            if not forced:
+                return number
+        return None
+
+    def absorb(self) -> None:
+        """
+        Place every call that may come now and only looks at the register, and finds what it says.
+
+        No order is lost by that: whatever explains the other answers does so with these placed now.
+        (Not so a put of what is there already: it may be needed later.)
+        """
+        line = self.line
+        before = 0
+        while not line.is_answer[position := line.following[before]]:
+            number = line.number[position]
+            call = self.calls[number]
+            looks = call.kind is not CallKind.PUT and call.returned is not None
+            if looks and _after(call, self.state) == self.state:
+                self.place(number, self.state, forced=True)
+            else:
+                before = position
+
+
 def misfit(
-    calls: Sequence[Call], *, initial: Hashable = Unknown.UNKNOWN, step_limit: int
+    calls: Sequence[Call], *, initial: Hashable = Anything(), step_limit: int
 ) -> Call | None:
     """
     None when some order explains all answers, else the call at which the best attempt ended.
@@ -137,41 +193,34 @@ def misfit(
     Raises Inconclusive after `step_limit` steps of the search.
     """
     kept = _that_matter(calls)
-    line = _Line(kept)
     answered = sum(call.returned is not None for call in kept)
-    state: Hashable = initial
-    placed = 0
-    done = best = 0
-    stuck: Call | None = None
+    search = _Search(kept, initial)
+    search.absorb()
+    line = search.line
     seen: set[tuple[int, Hashable]] = set()
-    path: list[tuple[int, Hashable]] = []
+    stuck: tuple[int, Call] | None = None
     position = line.following[0]
     for _ in range(step_limit):
-        if done == answered:
+        if search.done == answered:
             return None
         number = line.number[position]
         if not line.is_answer[position]:
-            following = _after(kept[number], state)
-            mark = (placed | 1 << number, following)
-            if following is not _IMPOSSIBLE and mark not in seen:
-                seen.add(mark)
-                path.append((number, state))
-                placed, state = mark
-                done += kept[number].returned is not None
-                line.take_out(number)
-                position = line.following[0]
-            else:
+            state = _after(kept[number], search.state)
+            mark = (search.placed | 1 << number, state)
+            if state is _IMPOSSIBLE or mark in seen:
                 position = line.following[position]
+                continue
+            seen.add(mark)
+            search.place(number, state, forced=False)
+            search.absorb()
+            position = line.following[0]
             continue
-        if stuck is None or done > best:
-            best, stuck = done, kept[number]
-        if not path:
-            return stuck
-        number, state = path.pop()
-        placed ^= 1 << number
-        done -= kept[number].returned is not None
-        line.put_back(number)
-        position = line.following[line.places[number][0]]
+        if stuck is None or search.done > stuck[0]:
+            stuck = (search.done, kept[number])
+        undone = search.retreat()
+        if undone is None:
+            return stuck[1]
+        position = line.following[line.places[undone][0]]
     raise Inconclusive(f"gave up after {step_limit} steps on {len(kept)} operations")
 
 
