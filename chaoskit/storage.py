@@ -34,10 +34,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import chaoskit
+from chaoskit import mounts
 from chaoskit.clock import monotonic, wait_until
 from chaoskit.errors import NotApplicable, UsageError, WaitTimedOut
 from chaoskit.storage_control import (
-    FILE_SYSTEM,
     MESSAGE_LIMIT_BYTES,
     PROBE_NAME,
     SOCKET_NAME,
@@ -85,7 +85,7 @@ def mount(backing: Path, mountpoint: Path, state_dir: Path, *, timeout_s: float)
     if reason := why_unavailable():
         raise NotApplicable(f"faulty storage: {reason}")
     backing, mountpoint, state_dir = map(_real, (backing, mountpoint, state_dir))
-    if mounts_at(mountpoint):
+    if _ours_at(mountpoint):
         raise StorageFailed(f"{mountpoint} is already a faulty mount: unmount_stale() it first")
     for directory in (backing, mountpoint, state_dir):
         if not directory.is_dir():
@@ -309,7 +309,7 @@ def unmount_stale(mountpoint: Path) -> bool:
     dead harness left behind, after the containers that used it are gone. Touches no mount that is
     not ours. Raises StorageFailed when the kernel refuses.
     """
-    found = mounts_at(mountpoint)
+    found = _ours_at(mountpoint)
     if found > _STACKED_LIMIT:
         raise StorageFailed(f"{found} faulty mounts on top of each other at {mountpoint}")
     for _mounted in range(found):
@@ -321,17 +321,9 @@ def unmount_stale(mountpoint: Path) -> bool:
     return found > 0
 
 
-def mounts_at(mountpoint: Path) -> int:
-    """
-    How many faulty mounts of ours are stacked at a path, 0 for none. Asks the kernel's list (man 5
-    proc_pid_mountinfo), never the mount itself, which might hang.
-    """
-    wanted = os.fsencode(_real(mountpoint))
-    for octet in (b"\\", b" ", b"\t", b"\n"):  # as the kernel writes them, the backslash first
-        wanted = wanted.replace(octet, b"\\%03o" % octet[0])
-    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_bytes().splitlines())
-    kind = f"fuse.{FILE_SYSTEM}".encode()
-    return sum(fields[4] == wanted and kind in fields[6:] for fields in mounts)
+def _ours_at(mountpoint: Path) -> int:
+    """How many faulty mounts are stacked there: the kernel's word, since the mount might hang."""
+    return sum(mounted.is_ours for mounted in mounts.at(_real(mountpoint)))
 
 
 def _real(path: Path) -> Path:

@@ -228,7 +228,7 @@ def _encode(body: dict[str, Any]) -> bytes:
 def _decode(packet: bytes, keys: set[str]) -> dict[str, Any]:
     try:
         document = json.loads(packet)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StorageFailed(
             f"control message of {len(packet)} bytes is not JSON: {error}"
         ) from error

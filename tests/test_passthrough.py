@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit import storage
+from chaoskit import mounts, storage
 from chaoskit.clock import monotonic, wait_until
 from chaoskit.storage_control import (
     PROBE_CALLER,
@@ -214,6 +214,13 @@ def test_what_a_user_makes_is_its_own_with_the_mode_it_asked_for(disk: Disk) -> 
             assert (stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode)) == (kind, mode), name
     assert {entry.name for entry in os.scandir(disk.path)} == expected.keys()
     assert [entry.name for entry in os.scandir(disk.path) if entry.is_dir()] == ["directory"]
+
+
+def test_no_umask_of_the_daemons_is_in_the_way(disk: Disk) -> None:
+    disk.backing.chmod(0o777)
+    disk.shell("umask 0; mkdir directory; mkfifo pipe; touch file")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in disk.backing.iterdir()}
+    assert modes == {"directory": 0o777, "pipe": 0o666, "file": 0o666}
 
 
 def test_a_directory_with_a_group_gives_it_to_what_is_made_in_it(disk: Disk) -> None:
@@ -552,7 +559,7 @@ def test_sigterm_wakes_sleepers_unmounts_and_leaves_nothing(disk: Disk) -> None:
     thread.join(timeout=10)
     close_dead(file)
     assert outcome == [None]
-    assert storage.mounts_at(disk.path) == 0
+    assert not mounts.at(disk.path)
     assert not (disk.state / SOCKET_NAME).exists()
     assert names(disk.backing) == ["file"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit import storage
+from chaoskit import mounts, storage
 from chaoskit.clock import monotonic, wait_until
 from chaoskit.errors import NotApplicable, UsageError, WaitTimedOut
 from chaoskit.storage_control import (
@@ -27,6 +27,7 @@ from chaoskit.storage_control import (
     OperationCount,
     StorageFailed,
     StorageRules,
+    encode_request,
 )
 
 pytestmark = [pytest.mark.timeout(60)]
@@ -84,8 +85,7 @@ def test_without_the_device_it_is_not_applicable(monkeypatch: pytest.MonkeyPatch
 
 
 def test_nothing_is_mounted_where_nothing_is(base: Path) -> None:
-    assert storage.mounts_at(base / "disk") == 0
-    assert storage.mounts_at(base / "not there") == 0
+    assert not mounts.at(base / "disk")
     assert storage.unmount_stale(base / "disk") is False
 
 
@@ -111,7 +111,7 @@ def test_a_daemon_that_cannot_start_is_reported_and_leaves_nothing(
     monkeypatch.setenv("FUSE_LIBRARY_PATH", "/not/there.so")
     with pytest.raises(StorageFailed, match=r"not/there\.so.*passthrough\.log"):
         mounted(base)
-    assert storage.mounts_at(base / "disk") == 0
+    assert not mounts.at(base / "disk")
     assert not (base / "state" / SOCKET_NAME).exists()
 
 
@@ -119,7 +119,7 @@ def test_a_daemon_that_cannot_start_is_reported_and_leaves_nothing(
 def test_a_mount_that_does_not_come_in_time_leaves_nothing(base: Path) -> None:
     with pytest.raises(WaitTimedOut, match="disk"):
         storage.mount(base / "back", base / "disk", base / "state", timeout_s=0.001)
-    assert storage.mounts_at(base / "disk") == 0
+    assert not mounts.at(base / "disk")
     assert storage.unmount_stale(base / "disk") is False
 
 
@@ -129,14 +129,14 @@ def test_the_mount_is_listed_as_ours_and_its_owner_is_the_backing_ones(base: Pat
     (base / "back").chmod(0o750)
     made = mounted(base)
     try:
-        assert storage.mounts_at(base / "disk") == 1
+        assert len(mounts.at(base / "disk")) == 1
         status = (base / "disk").stat()
         assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (10001, 10002, 0o750)
         assert made.alive
         assert os.getsid(made.pid) == made.pid
     finally:
         made.unmount(timeout_s=10)
-    assert storage.mounts_at(base / "disk") == 0
+    assert not mounts.at(base / "disk")
     assert gone(made.pid)
     assert not made.alive
     assert [path.name for path in (base / "state").iterdir()] == ["passthrough.log"]
@@ -154,10 +154,10 @@ def test_odd_and_long_paths(base: Path) -> None:
     try:
         (odd / "disk" / "file").write_text("x")
         assert (odd / "back" / "file").read_text() == "x"
-        assert storage.mounts_at(odd / "disk") == storage.mounts_at(base / "link" / "disk") == 1
+        assert len(mounts.at(odd / "disk")) == 1
     finally:
         made.unmount(timeout_s=10)
-    assert storage.mounts_at(odd / "disk") == 0
+    assert not mounts.at(odd / "disk")
 
 
 @pytest.mark.engine
@@ -166,6 +166,15 @@ def test_rules_are_read_back(mount: storage.FaultyMount) -> None:
     for rules in (SLOW, FULL, StorageRules()):
         mount.set_rules(rules)
         assert mount.rules() == rules
+
+
+@pytest.mark.engine
+def test_rules_that_the_daemon_does_not_confirm_are_a_failure(
+    mount: storage.FaultyMount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "encode_request", lambda _rules: encode_request(None))
+    with pytest.raises(StorageFailed, match="asked for"):
+        mount.set_rules(SLOW)
 
 
 @pytest.mark.engine
@@ -231,7 +240,7 @@ def test_a_daemon_that_hangs_is_told_from_one_that_is_gone(
         mount.probe_sync_s(0.1)
     assert len(probes()) == 1
     mount.unmount(timeout_s=0.1)  # by SIGKILL, which a stopped process obeys
-    assert storage.mounts_at(base / "disk") == 0
+    assert not mounts.at(base / "disk")
     assert gone(mount.pid)
     wait_until(lambda: not probes(), what="the hanging probe's end", timeout_s=20)
 
@@ -247,7 +256,7 @@ def test_a_killed_daemon_is_a_disk_that_is_gone(base: Path, mount: storage.Fault
         mount.rules()
     with pytest.raises(StorageFailed, match="connected"):
         mount.probe_sync_s(20)
-    assert storage.mounts_at(base / "disk") == 1
+    assert len(mounts.at(base / "disk")) == 1
     assert storage.unmount_stale(base / "disk") is True
     assert storage.unmount_stale(base / "disk") is False
     mount.unmount(timeout_s=10)
@@ -277,7 +286,7 @@ def test_a_stale_mount_is_taken_away_under_open_files_and_its_daemon_ends(base: 
         wait_until(lambda: gone(pid), what="the daemon's end", timeout_s=20)
         with pytest.raises(OSError, match=r"connected|abort"):
             os.fsync(kept.fileno())
-    assert storage.mounts_at(base / "disk") == 0
+    assert not mounts.at(base / "disk")
     assert (base / "back" / "kept").read_text() == "x"
 
 
@@ -287,7 +296,7 @@ def test_a_mount_that_is_not_ours_is_not_touched(base: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "foreign", place], check=True, timeout=20)
     try:
         (place / "theirs").touch()
-        assert storage.mounts_at(place) == 0
+        assert [mounted.is_ours for mounted in mounts.at(place)] == [False]
         assert storage.unmount_stale(place) is False
         assert (place / "theirs").exists()
     finally:

@@ -105,6 +105,7 @@ def _message(**changes: Any) -> bytes:
         b"\xff\xfe",
         b"[]",
         b"null",
+        b"[" * 100_000,
         _message()[:-1],
         _message(schema=SCHEMA + 1),
         _message(extra=1),

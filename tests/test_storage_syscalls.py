@@ -35,6 +35,8 @@ def test_an_allocated_prefix_ends_where_the_first_hole_begins(tmp_path: Path) ->
             return
         assert allocated_prefix_bytes(descriptor, 0, 50) == 50
         assert allocated_prefix_bytes(descriptor, 50, BLOCK) == BLOCK - 50
+        assert allocated_prefix_bytes(descriptor, 0, 99 * BLOCK) == BLOCK
+        assert allocated_prefix_bytes(descriptor, BLOCK, 99 * BLOCK) == 0
         assert allocated_prefix_bytes(descriptor, BLOCK, 10) == 0
         assert allocated_prefix_bytes(descriptor, 16 * BLOCK, 2 * BLOCK) == BLOCK
         assert allocated_prefix_bytes(descriptor, 40 * BLOCK, 1) == 0
