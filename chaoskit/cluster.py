@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from chaoskit import clock, provision
 from chaoskit.backend import Backend
@@ -22,6 +22,7 @@ from chaoskit.certificates import Authority, Credential, Validity
 from chaoskit.engine import Completed
 from chaoskit.errors import ChaosError, NotApplicable, UsageError
 from chaoskit.history import History, Recorder
+from chaoskit.invariant import Invariant
 from chaoskit.mesh import Link, Mesh, link_between
 from chaoskit.node import Node
 from chaoskit.observer import Observers
@@ -42,15 +43,22 @@ class Setting:
     """
     How a cluster is to be started.
 
-    `releases` and `settings` are per node, on top of `release` and the system's own settings.
-    `storage` puts every node's data on faulty storage. `load_per_s` is the load's rate, 0 for none.
+    `settings` go on top of the system's own, for every node. `storage` puts every node's data on
+    faulty storage. `load_per_s` is the rate of a test's load, 0 for none.
     """
 
     release: str
-    releases: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    settings: tuple[tuple[str, str], ...] = ()
     storage: bool = False
     load_per_s: float = 20.0
+
+
+class Judged(Protocol):
+    """A test under way on a cluster."""
+
+    def check(self, *extra: Invariant) -> None:
+        """End it and judge it."""
+        ...
 
 
 class Cluster:
@@ -76,10 +84,12 @@ class Cluster:
         self.authority: Authority | None = None
         self.nodes: dict[str, Node] = {}
         self.poisoned = ""
+        self.experiment: Judged | None = None
         self._workshop = workshop
         self._cleanup = ExitStack()
         self._load: Load | None = None
         self._operations = 0
+        self._standing = False
 
     # -- coming up and going down --------------------------------------------------------------
 
@@ -102,6 +112,8 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._standing:
+            return
         self._record_self("stopped")
         for node in self.nodes.values():
             node.retire()
@@ -118,8 +130,8 @@ class Cluster:
             furnished = pool.submit(
                 self._workshop.furnish,
                 self.system,
-                {node: self._release(node) for node in self.system.nodes},
-                self.setting.settings,
+                self._release(),
+                dict(self.setting.settings),
                 self.backend,
                 self.authority,
                 self.recorder,
@@ -135,10 +147,10 @@ class Cluster:
                 one.result()
         self.wire = Wire(self.system, self.backend, self.nodes, self.mesh, self.recorder)
 
-    def _release(self, node: str) -> Release:
-        """Which release a node starts with. Raises UsageError that lists the releases."""
+    def _release(self) -> Release:
+        """Which release nodes start with. Raises UsageError that lists the releases."""
         try:
-            return self.system.release(self.setting.releases.get(node, self.setting.release))
+            return self.system.release(self.setting.release)
         except LookupError as error:
             raise UsageError(str(error)) from None
 
@@ -363,6 +375,16 @@ class Cluster:
                 self._load = None
         load.raise_failure()
 
+    def end_load(self) -> None:
+        """End the load now, if there is one; what is under way comes to its end."""
+        if self._load is not None:
+            self._load.stop()
+
+    def is_level(self) -> bool:
+        """Whether every node that answers shows the same progress."""
+        seen = [one for one in self.observers.latest().values() if one is not None]
+        return len({one.progress for one in seen}) <= 1
+
     def snapshot(self) -> None:
         """Read everything each node holds, where the system can tell, into the history."""
         traffic = self.system.traffic
@@ -375,9 +397,39 @@ class Cluster:
 
     # -- health of the harness -----------------------------------------------------------------
 
+    def check(self, *extra: Invariant) -> None:
+        """
+        End this test and judge it: the last act of a suite test.
+
+        Raises InvariantViolated unless it comes out PASS, ChaosError outside of a test.
+        """
+        if self.experiment is None:
+            raise ChaosError("check() ends an experiment, and none is under way on this cluster")
+        self.experiment.check(*extra)
+
+    def leave_standing(self) -> None:
+        """Do not take it down when it is left: the run's keeper does, when its time is over."""
+        self._standing = True
+
     def poison(self, reason: str) -> None:
         """Say that the cluster must not be used again."""
         self.poisoned = self.poisoned or reason
+
+    def fingerprint(self) -> dict[str, str]:
+        """
+        What a test must leave as it found it, by name: links, processes, arguments, images,
+        configuration files and mounts.
+        """
+        found = {"links": "open" if self.mesh.pristine() else "tampered with"}
+        for name, node in self.nodes.items():
+            runs = node.command_line()
+            found[f"{name} process"] = f"{node.state} {node.pid if runs else 'gone'}"
+            found[f"{name} arguments"] = " ".join(runs)
+            found[f"{name} image"] = node.image_id
+            found[f"{name} configuration"] = node.config_digest()
+            if node.has_storage:
+                found[f"{name} storage"] = str(node.storage.rules().document())
+        return found
 
     def record_bypass(self) -> None:
         """Record how many packets tried to go round the proxy since the cluster began."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 import docker
 import docker.errors
 import docker.types
+import docker.utils.socket
 import requests.exceptions
 
 from chaoskit.errors import EngineFailed
@@ -268,9 +270,19 @@ class Engine:
         """
         stream = _guard(
             f"attaching to {container}",
-            lambda: self._api.attach(container, stdout=True, stderr=True, stream=True),
+            lambda: self._api.attach_socket(
+                container, params={"stdout": 1, "stderr": 1, "stream": 1}
+            ),
         )
-        return iter(stream)
+
+        def chunks() -> Iterator[bytes]:
+            # the SDK answers a file over the socket; closing the file alone leaves the socket open
+            with closing(stream), closing(getattr(stream, "_sock", stream)):
+                frames = docker.utils.socket.frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]
+                for _, chunk in frames:
+                    yield chunk
+
+        return chunks()
 
     # -- images --------------------------------------------------------------------------------
 

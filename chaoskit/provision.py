@@ -80,8 +80,8 @@ class Workshop:
     def furnish(
         self,
         system: System,
-        release_of: Mapping[str, Release],
-        settings_of: Mapping[str, Mapping[str, str]],
+        release: Release,
+        settings: Mapping[str, str],
         backend: Backend,
         authority: Authority | None,
         recorder: Recorder,
@@ -91,7 +91,6 @@ class Workshop:
         """Make every node's folders, side by side; answers the nodes in order."""
 
         def one(name: str) -> Node:
-            release = release_of[name]
             credential = None
             if authority is not None:
                 credential = self.credential(backend, authority, name)
@@ -109,7 +108,7 @@ class Workshop:
                 recorder=recorder,
                 log=NodeLog(self.logs / name / "log", recorder, self.redactor.clean),
                 folders=Folders(mounted.mountpoint if mounted else data, config),
-                configuration=Configuration(release, settings_of.get(name, {}), credential),
+                configuration=Configuration(release, settings, credential),
                 authority_pem=authority.certificate_pem if authority else b"",
                 image=self.image(system, release),
                 storage=mounted,

@@ -95,8 +95,8 @@ def watch(written: Journal) -> Reaper:
                 (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
             ],
             setsid=True,
-            setsigmask=(),
-            setsigdef=_IGNORED,
+            # Held back until it ignores them.
+            setsigmask=_IGNORED,
         )
     except OSError as error:
         os.close(writing)

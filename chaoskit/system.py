@@ -259,6 +259,8 @@ class System:
     command: the argv of a node; environment, files: likewise from its placement.
     observe(endpoint, timeout_s): one sample of a node; raises Unobserved.
     steady(observations): all nodes answered and the cluster is in its steady state.
+    shows_progress, shows_digest: whether its observations carry them; without, no rollback and no
+        fork can be judged, and these promises are left out.
     driven: progress needs load (a store), unlike a chain that moves by itself.
     progress_bound_s: while quorate, the longest time without progress that is still kept.
     settle_s: after this time whatever the system does by itself after a change has been done.
@@ -280,6 +282,8 @@ class System:
     steady: Callable[[Mapping[str, Observation]], bool] = lambda seen: all(
         one.ready for one in seen.values()
     )
+    shows_progress: bool = True
+    shows_digest: bool = True
     driven: bool = True
     progress_bound_s: float = 5.0
     settle_s: float = 5.0

@@ -64,6 +64,7 @@ class Experiment:
     """
     A test with its verdict and its events.
 
+    `images` maps nodes to what the engine calls the image they ran from.
     `checks` are findings by no listed promise; `nodes` in the cluster's order; `quorum` None when
     the history does not say; `finished` is false when its scope was never closed; `owed_share` is
     a share of one.
@@ -79,6 +80,7 @@ class Experiment:
     events: History
     carried: Carried
     cluster: Event | None
+    images: dict[str, str]
     nodes: tuple[str, ...]
     start_s: float
     end_s: float
@@ -174,6 +176,7 @@ class _Cutter:
             events=inside,
             carried=self._carried(first),
             cluster=cluster,
+            images=self._images(cluster, last),
             nodes=_nodes(cluster, inside),
             start_s=events[0].time_s if events else 0.0,
             end_s=max((event.time_s for event in events), default=0.0),
@@ -193,6 +196,16 @@ class _Cutter:
         within = [event for event in started if event.index > first]
         chosen = named or before[-1:] or within
         return chosen[-1] if chosen else None
+
+    def _images(self, cluster: Event | None, last: int) -> dict[str, str]:
+        """The image of each node, by the latest word on this cluster (none before it started)."""
+        name = text_of(cluster.value, "cluster") if cluster else ""
+        found: dict[str, str] = {}
+        for event in self._clusters:
+            if text_of(event.value, "cluster") == name and event.index <= last:
+                images = object_of(event.value, "images")
+                found |= {node: text_of(images, node) for node in images if text_of(images, node)}
+        return found
 
     def _carried(self, first: int) -> Carried:
         states = {event.process: event for event in self._states if event.index < first}

@@ -19,6 +19,7 @@ from chaoskit.report.document import text_of
 
 _CLIENT = re.compile(r"client \d+")
 _WINDOWS = 110
+_IN_A_WINDOW = 8  # fewer operations in a window say little of its rate and latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,14 @@ def not_sent(events: History) -> int:
 
 
 def load(events: History, start_s: float, end_s: float) -> Load:
-    """Counts and latencies of a test's operations; windows are round, about 110 of them."""
+    """Counts and latencies of a test's operations; at most 110 windows, of a round length."""
     found = operations(events)
     kinds = sorted({one.f for one in found})
     tallies = [_tally("all", found)] if len(kinds) > 1 else []
     tallies += [_tally(f, [one for one in found if one.f == f]) for f in kinds]
-    window_s = max(round_step(end_s - start_s, _WINDOWS), 0.1)
+    lasted_s = end_s - start_s
+    most = min(_WINDOWS, max(len(found) // _IN_A_WINDOW, 1))
+    window_s = max(round_step(lasted_s, most), 0.1)
     return Load(
         tuple(tallies), _windows(found, start_s, end_s, window_s), window_s, not_sent(events)
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
 
-from chaoskit.report.document import object_of, text_of, whole_of
+from chaoskit.report.document import text_of, whole_of
 from chaoskit.report.experiment import Experiment, release_of
 from chaoskit.report.nodelanes import last_progress, releases_seen
 from chaoskit.report.source import LogLine, log_lines, node_names
@@ -127,11 +127,10 @@ def excerpt(window: Window, read: Read) -> Excerpt | None:
 
 def node_rows(experiment: Experiment, read: Read) -> tuple[NodeRow, ...]:
     """A row a node, in the cluster's order."""
-    images = object_of(experiment.cluster.value, "images") if experiment.cluster else {}
     return tuple(
         NodeRow(
             name=node,
-            image=text_of(images, node),
+            image=experiment.images.get(node, ""),
             started_as=release_of(experiment, node) or NONE,
             said=releases_seen(experiment, node) or "never answered",
             progress=last_progress(experiment, node),

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from chaoskit.report.document import compact, number_of, object_of, objects_of, text_of
+from chaoskit.report.document import compact, number_of, object_of, objects_of, text_of, whole_of
 from chaoskit.report.drawing import draw_strip, draw_timeline
 from chaoskit.report.evidence import EvidenceRow, evidence
 from chaoskit.report.experiment import (
@@ -154,7 +154,8 @@ def _header(source: Source) -> dict[str, Any]:
     """What is said of the run as a whole: verdicts.json, else the first event of the history."""
     told = next((event.value for event in source.history.of("run")), {})
     argv = told.get("argv")
-    again = {"command": " ".join(str(one) for one in argv)} if isinstance(argv, list) else {}
+    typed = " ".join(map(str, argv)) if isinstance(argv, list) else text_of(told, "argv")
+    again = {"command": typed} if typed else {}
     return {**again, **told, **(source.verdicts or {})}
 
 
@@ -294,7 +295,8 @@ def _tally(found: Sequence[Experiment]) -> tuple[tuple[str, int], ...]:
 
 def _system(header: dict[str, Any], found: Sequence[Experiment]) -> str:
     releases = sorted({release_of(one, node) for one in found for node in one.nodes} - {""})
-    name = text_of(header, "system", "the system")
+    named = [text_of(one.cluster.value, "system") for one in found if one.cluster]
+    name = text_of(header, "system") or next(filter(None, named), "the system")
     shown = ", ".join(releases[:6])
     return f"{name} {shown}" if releases else name
 
@@ -327,9 +329,22 @@ def _about(
         Fact("seed", text_of(header, "seed")),
         Fact("started", f"{started:%Y-%m-%d %H:%M:%S} UTC" if started else ""),
         Fact("took", duration(ended_s)),
-        Fact("host", ", ".join(f"{one.name} {one.value}" for one in _facts(host)[:4])),
+        Fact("host", _host(host)),
     ]
     return tuple(fact for fact in facts if fact.value)
+
+
+def _host(host: dict[str, Any]) -> str:
+    """The host in a few words; all that is known of it stands at the end of the page."""
+    cores = whole_of(host, "cores")
+    kernel, memory = text_of(host, "kernel"), number_of(host, "memory_bytes")
+    words = [
+        text_of(host, "distribution"),
+        f"kernel {kernel}" if kernel else "",
+        plural(cores, "core") if cores is not None else "",
+        f"{memory / 2**30:.1f}\u202fGiB" if memory else "",
+    ]
+    return ", ".join(word for word in words if word)
 
 
 def _strip(source: Source, found: Sequence[Experiment], started: datetime | None) -> Drawing:

@@ -28,6 +28,7 @@ from chaoskit.system import (
     Unobserved,
 )
 from suites.etcd.client import EtcdClient, decode, operations
+from suites.etcd.invariants import PROMISES
 
 _NEWEST = {
     "key": "AA==",
@@ -142,5 +143,6 @@ SYSTEM = System(
         Timing("election", 1.0, TimingKind.PROTOCOL, "--election-timeout", floor_s=0.05),
         Timing("heartbeat", 0.1, TimingKind.PROTOCOL, "--heartbeat-interval", floor_s=0.01),
     ),
+    invariants=PROMISES,
     traffic=Traffic(EtcdClient, operations, snapshot=Operation("snapshot", {})),
 )

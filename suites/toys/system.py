@@ -147,7 +147,9 @@ def observe(endpoint: Endpoint, timeout_s: float) -> Observation:
             term=seen["term"],
             progress=seen["progress"],
             digest=seen["digest"],
-            detail={name: seen[name] for name in ("peers", "syncs", "turned_away", "leader")},
+            detail={
+                name: seen[name] for name in ("peers", "syncs", "turned_away", "leader", "waiting")
+            },
         )
     except NoAnswer as error:
         raise Unobserved(error.cause) from error

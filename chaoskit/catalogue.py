@@ -1,0 +1,82 @@
+"""
+What is there to run: systems and faults, found by name.
+
+Owns: loading the `SYSTEM` of `suites/NAME/system.py` below the project, and the faults and changes
+that packages offer under the entry point groups `chaoskit.faults` and `chaoskit.changes`. Refuses:
+guessing: an unknown name is an error that lists the known ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from chaoskit.errors import UsageError
+from chaoskit.system import System
+
+FAULTS, CHANGES = "chaoskit.faults", "chaoskit.changes"
+
+
+def project_root(start: Path) -> Path:
+    """The folder at or above `start` that holds `suites/`; `start` itself when there is none."""
+    for folder in (start, *start.parents):
+        if (folder / "suites").is_dir():
+            return folder
+    return start
+
+
+def system_names(project: Path) -> tuple[str, ...]:
+    """The names of the systems below a project."""
+    return tuple(sorted(path.parent.name for path in (project / "suites").glob("*/system.py")))
+
+
+def load_system(name: str, *, project: Path) -> System:
+    """
+    The `SYSTEM` of `suites/NAME/system.py`.
+
+    Raises UsageError that lists the known names, or says what the module lacks.
+    """
+    known = system_names(project)
+    if name not in known:
+        raise UsageError(f"no system {name!r} below {project}/suites; known: {', '.join(known)}")
+    if str(project) not in sys.path:
+        sys.path.insert(0, str(project))
+    module = importlib.import_module(f"suites.{name}.system")
+    found = getattr(module, "SYSTEM", None)
+    if not isinstance(found, System):
+        raise UsageError(f"suites/{name}/system.py defines no SYSTEM")
+    return found
+
+
+def offered(group: str) -> Mapping[str, type]:
+    """The classes under an entry point group, by class name."""
+    return {
+        entry.name: entry.load()
+        for entry in sorted(entry_points(group=group), key=lambda entry: entry.name)
+    }
+
+
+def make(name: str, fields: Mapping[str, Any]) -> Any:
+    """
+    A fault or change by its name and its fields, JSON values.
+
+    Raises UsageError for an unknown name or field, or a value that its class refuses.
+    """
+    known = {**offered(FAULTS), **offered(CHANGES)}
+    if name not in known:
+        raise UsageError(f"no fault or change {name!r}; known: {', '.join(known)}")
+    kind = known[name]
+    names = {one.name for one in dataclasses.fields(kind)}
+    if set(fields) - names:
+        unknown = ", ".join(sorted(set(fields) - names))
+        raise UsageError(f"{name} has no field {unknown}; it has {', '.join(sorted(names))}")
+    values = {key: tuple(one) if isinstance(one, list) else one for key, one in fields.items()}
+    try:
+        return kind(**values)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} cannot have {dict(fields)}: {error}") from error

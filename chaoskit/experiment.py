@@ -1,0 +1,153 @@
+"""
+One test on a cluster: its scope in the history, its promises, its verdict.
+
+Owns: marking where a test begins and ends, taking the last readings before it is judged, and
+putting what the judge says together with how the test's body ended. Refuses: a verdict from an
+exception alone: an await that ran out is recorded and judged like anything else observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from chaoskit import clock
+from chaoskit.cluster import Cluster
+from chaoskit.errors import ChaosError, InvariantViolated, WaitTimedOut
+from chaoskit.fault import NotEffective
+from chaoskit.invariant import Invariant
+from chaoskit.judge import Judgement
+from chaoskit.rundir import PromiseOutcome, TestVerdict
+from chaoskit.scope import judge_scope, scopes
+from chaoskit.standing import promises
+from chaoskit.verdict import Reason, Verdict, decide, leading
+
+_LEVEL_TIMEOUT_S = 2.0
+
+
+@dataclass(slots=True)
+class Experiment:
+    """
+    A test named `test` on `cluster`; `again` is the command that repeats it.
+
+    Between `begin` and `end` the body may call `check` once, as its last act.
+    """
+
+    cluster: Cluster
+    test: str
+    again: str
+    extra: tuple[Invariant, ...] = ()
+    own_reasons: list[Reason] = field(default_factory=list)
+    judged: Judgement | None = None
+    _begun_s: float = 0.0
+    _first: int = 0
+
+    def begin(self) -> None:
+        """Mark the beginning."""
+        self._begun_s = clock.monotonic()
+        self._mark("start")
+
+    def _mark(self, event: str) -> None:
+        marked = self.cluster.recorder.record(
+            "chaoskit",
+            "scope",
+            {"test": self.test, "event": event, "cluster": self.cluster.name},
+        )
+        if event == "start":
+            self._first = marked.index
+
+    def invariants(self) -> tuple[Invariant, ...]:
+        """The standing promises, the system's own, and those of this test, each once."""
+        named = [
+            *promises(
+                shows_digest=self.cluster.system.shows_digest,
+                shows_progress=self.cluster.system.shows_progress,
+            ),
+            *self.cluster.system.invariants,
+            *self.extra,
+        ]
+        return tuple({one.name: one for one in named}.values())
+
+    def check(self, *extra: Invariant) -> None:
+        """
+        End the test and judge it by the standing promises, the system's, and `extra`.
+
+        Raises InvariantViolated unless the verdict is PASS; `judged` holds all of it.
+        """
+        self.extra += extra
+        self._last_readings()
+        self._mark("end")
+        verdict = self._judge()
+        if verdict is not Verdict.PASS:
+            raise InvariantViolated(f"{verdict}: {self.test}")
+
+    def end(self, error: BaseException | None) -> TestVerdict:
+        """The test's verdict, whether it came to its check or not; `error` is what ended it."""
+        if self.judged is None:
+            if error is not None:
+                self.own_reasons.append(self._reason(error))
+            with suppress(ChaosError):
+                self._last_readings()
+            self._mark("end")
+            if error is None:
+                text = "the test ended without check(): nothing was judged"
+                self.own_reasons.append(Reason(Verdict.UNKNOWN, "check", text))
+            self._judge()
+        assert self.judged is not None
+        reasons = (*self.judged.reasons, *self.own_reasons)
+        return TestVerdict(
+            test=self.test,
+            verdict=decide(reasons),
+            scope=(self._first, self.cluster.recorder.count() - 1),
+            reasons=reasons,
+            promises=tuple(
+                PromiseOutcome(one.name, one.kind, one.outcome) for one in self.judged.promises
+            ),
+            owed_share=self.judged.owed_share,
+            duration_s=round(clock.monotonic() - self._begun_s, 3),
+            again=self.again,
+        )
+
+    def _judge(self) -> Verdict:
+        own = [one for one in scopes(self.cluster.history()) if one.test == self.test]
+        self.judged = judge_scope(own[-1], self.invariants())
+        return decide((*self.judged.reasons, *self.own_reasons))
+
+    def _last_readings(self) -> None:
+        """Let the load end, let the nodes come level, read everything each of them holds."""
+        self.cluster.end_load()
+        with suppress(WaitTimedOut):  # a node that stays behind is for the promises to find
+            clock.wait_until(
+                self.cluster.is_level, what="level nodes", timeout_s=_LEVEL_TIMEOUT_S, poll_s=0.05
+            )
+        self.cluster.snapshot()
+        self.cluster.record_bypass()
+
+    def _reason(self, error: BaseException) -> Reason:
+        text = f"{type(error).__name__}: {error}"
+        match error:
+            case NotEffective():
+                return Reason(Verdict.INVALID, "inject", text)
+            case WaitTimedOut():
+                return Reason(Verdict.UNKNOWN, "await", f"the test gave up: {error}")
+            case _:
+                return Reason(Verdict.INFRA, "harness", text)
+
+
+def summary(verdict: TestVerdict) -> str:
+    """The one sentence of a verdict: the reason that counts, or how many promises were kept."""
+    first = leading(verdict.reasons)
+    if first is None:
+        return f"{len(verdict.promises)} promises"
+    return f"{first.by}: {first.text}"
+
+
+Report = Callable[[TestVerdict], None]
+
+
+def worst(verdicts: Sequence[TestVerdict]) -> Verdict:
+    """The verdict of several tests together; UNKNOWN when there is none."""
+    if not verdicts:
+        return Verdict.UNKNOWN
+    return decide(reason for one in verdicts for reason in one.reasons)

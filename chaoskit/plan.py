@@ -1,0 +1,138 @@
+"""
+Plans: what will be done to a cluster, as a value.
+
+Owns: faults and changes over time with their load and seed, their file form, their printed form,
+and `run`, which carries a plan out. Refuses: randomness at run time: whatever varies was drawn when
+the plan was made. A plan is printed before the run, saved beside it, and replayed from its file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaoskit import catalogue
+from chaoskit.cluster import Cluster
+from chaoskit.errors import UsageError
+from chaoskit.fault import apply, inject
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    One fault from `at_s` for `duration_s` seconds, or, with no duration, one change at `at_s`.
+
+    `action` is the name of a fault or change, `fields` its fields, JSON values.
+    """
+
+    at_s: float
+    action: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    duration_s: float | None = None
+    may_exit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.at_s < 0 or (self.duration_s is not None and self.duration_s <= 0):
+            raise UsageError(f"{self.action}: at {self.at_s} s for {self.duration_s} s is no time")
+
+    def __str__(self) -> str:
+        words = " ".join(f"{key}={value}" for key, value in self.fields.items())
+        for_how_long = "" if self.duration_s is None else f", for {self.duration_s:g} s"
+        return f"at {self.at_s:g} s  {self.action} {words}{for_how_long}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What a run does: system, release, load, seed, steps; `inputs` are values for the test that
+    carries it out (the halves of a row differ in these alone).
+    """
+
+    system: str = ""
+    release: str = ""
+    seed: str = ""
+    load_per_s: float = 20.0
+    steps: tuple[Step, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def duration_s(self) -> float:
+        """From its beginning to the end of its last step."""
+        return max((step.at_s + (step.duration_s or 0.0) for step in self.steps), default=0.0)
+
+    def lines(self) -> list[str]:
+        """The plan for people: one numbered line a step."""
+        return [f"{number:2}  {step}" for number, step in enumerate(self.steps, start=1)]
+
+    def document(self) -> dict[str, Any]:
+        """Its file form, JSON values."""
+        return {
+            "schema": SCHEMA,
+            "system": self.system,
+            "release": self.release,
+            "seed": self.seed,
+            "load_per_s": self.load_per_s,
+            "steps": [dataclasses.asdict(step) for step in self.steps],
+            "inputs": dict(self.inputs),
+        }
+
+
+def read_plan(path: Path) -> Plan:
+    """
+    Read a saved plan.
+
+    Raises UsageError, naming the file, for anything that is no plan of this schema.
+    """
+    try:
+        document = json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"no plan at {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise UsageError(f"{path} is no plan of schema {SCHEMA}")
+    values = {key: value for key, value in document.items() if key != "schema"}
+    try:
+        steps = tuple(Step(**step) for step in values.pop("steps", ()))
+        return Plan(steps=steps, **values)
+    except TypeError as error:
+        raise UsageError(f"{path} is no plan: {error}") from error
+
+
+def _moments(steps: Sequence[Step]) -> Iterator[tuple[float, bool, Step]]:
+    """When each step begins (True) and ends (False), in order; at one moment ends come first."""
+    moments = [(step.at_s, True, step) for step in steps]
+    moments += [
+        (step.at_s + step.duration_s, False, step) for step in steps if step.duration_s is not None
+    ]
+    yield from sorted(moments, key=lambda one: (one[0], one[1]))
+
+
+def run(plan: Plan, *, on: Cluster) -> None:
+    """
+    Carry out a plan's steps at their times on a cluster; overlapping faults may overlap.
+
+    Faults still in force when something raises are healed, the last first.
+    """
+    begun_s = on.recorder.now_s()
+    with ExitStack() as everything:
+        open_faults: dict[int, ExitStack] = {}
+        for at_s, begins, step in _moments(plan.steps):
+            on.hold(max(0.0, begun_s + at_s - on.recorder.now_s()))
+            if not begins:
+                open_faults.pop(id(step)).close()
+                continue
+            action = catalogue.make(step.action, step.fields)
+            if step.duration_s is None:
+                apply(action, to=on)
+                continue
+            one = everything.enter_context(ExitStack())
+            one.enter_context(inject(action, into=on, may_exit=step.may_exit))
+            open_faults[id(step)] = one

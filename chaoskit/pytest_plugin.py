@@ -1,0 +1,275 @@
+"""
+The pytest plugin: `--chaos-*` options, fixtures, and verdicts as outcomes.
+
+Owns: one run per pytest session, opened when the first test asks for a cluster; leases per module;
+an experiment per test; a failure in at most six lines; the verdict as a JUnit property. Refuses:
+green for anything but PASS. Loaded by entry point at every start of pytest, so whatever is heavy is
+imported when it is used.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chaoskit.errors import InvariantViolated
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from chaoskit.cluster import Cluster
+    from chaoskit.experiment import Experiment
+    from chaoskit.lease import Leases
+    from chaoskit.plan import Plan
+    from chaoskit.session import Session
+    from chaoskit.system import System
+
+_MARKER = (
+    "chaos(storage=False, load_per_s=20.0, release=..., settings=...): how this test's cluster is "
+    "started"
+)
+_KEEP_S = 3600.0
+_EXPERIMENT: pytest.StashKey[Experiment] = pytest.StashKey()
+_FAILED: pytest.StashKey[BaseException] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the `--chaos-*` options."""
+    group = parser.getgroup("chaoskit", "chaos suites")
+    group.addoption("--chaos-seed", metavar="HEX", help="4 to 16 hex digits; drawn otherwise")
+    group.addoption(
+        "--chaos-image",
+        metavar="SYSTEM@RELEASE=REF",
+        action="append",
+        default=[],
+        help="run this release from an image of yours (repeatable)",
+    )
+    group.addoption("--chaos-release", metavar="RELEASE", help="instead of the newest")
+    group.addoption("--chaos-plan", metavar="FILE", help="a saved plan for the test to carry out")
+    group.addoption("--chaos-backend", default="docker", choices=["docker", "process"])
+    group.addoption(
+        "--chaos-keep",
+        default="never",
+        choices=["never", "failed"],
+        help="leave the cluster of a failed test up for an hour; `chaoskit down` removes it",
+    )
+    group.addoption("--chaos-runs", metavar="FOLDER", default="runs", help="where run folders go")
+    group.addoption("--chaos-subnets", metavar="CIDR", default="10.231.0.0/16")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and the plugin that holds this session's run."""
+    config.addinivalue_line("markers", _MARKER)
+    config.pluginmanager.register(_Runs(config), "chaoskit-runs")
+
+
+def _command(config: pytest.Config, *more: str) -> str:
+    return shlex.join(["pytest", *more, *_passed_on(config)])
+
+
+def _passed_on(config: pytest.Config) -> list[str]:
+    """The options that a repetition needs beside the test and the seed."""
+    options = []
+    for name in ("release", "plan"):
+        if value := config.getoption(f"chaos_{name}"):
+            options += [f"--chaos-{name}", value]
+    for image in config.getoption("chaos_image"):
+        options += ["--chaos-image", image]
+    if (backend := config.getoption("chaos_backend")) != "docker":
+        options += ["--chaos-backend", backend]
+    return options
+
+
+class _Runs:
+    """The run of one pytest session: its seed, and the run once a test has asked for it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._stack: ExitStack | None = None
+        self._session: Session | None = None
+        self._systems: list[str] = []
+        self._chosen_seed: str = config.getoption("chaos_seed") or ""
+        self.leases: list[Leases] = []
+
+    @property
+    def seed(self) -> str:
+        """The seed given, or drawn once."""
+        if not self._chosen_seed:
+            from chaoskit.session import draw_seed
+
+            self._chosen_seed = draw_seed()
+        return self._chosen_seed
+
+    def session(self) -> Session:
+        """The run, opened at the first call."""
+        if self._session is None:
+            from contextlib import ExitStack
+
+            from chaoskit.catalogue import project_root
+            from chaoskit.session import Choices, open_session
+
+            project = project_root(self._config.rootpath)
+            choices = Choices(
+                seed=self.seed,
+                project=project,
+                runs=self._config.invocation_params.dir / self._config.getoption("chaos_runs"),
+                command=shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
+                images=tuple(self._config.getoption("chaos_image")),
+                subnets=self._config.getoption("chaos_subnets"),
+                backend=self._config.getoption("chaos_backend"),
+            )
+            self._stack = ExitStack()
+            self._session = self._stack.enter_context(
+                open_session(choices, system="", say=self._say)
+            )
+        return self._session
+
+    def _say(self, line: str) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(line)
+
+    def uses(self, system: System) -> None:
+        """Note which systems the run is about."""
+        if system.name not in self._systems:
+            self._systems.append(system.name)
+            session = self.session()
+            facts = session.folder.verdicts.host
+            session.folder.describe(system=" ".join(self._systems), host=facts)
+
+    def pytest_report_header(self) -> str:
+        """Seed and host, so that any output says how to repeat it."""
+        from chaoskit.hostfacts import host_facts, in_words
+
+        return f"chaoskit: seed {self.seed}, {in_words(host_facts())}"
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Close the run: nothing stays up, the report is written."""
+        if self._stack is not None:
+            self._stack.close()
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Count the verdicts and the leases, and name the report."""
+        if self._session is None:
+            return
+        tests = self._session.folder.verdicts.tests
+        counted: dict[str, int] = {}
+        for one in tests:
+            counted[one.verdict.value] = counted.get(one.verdict.value, 0) + 1
+        words = "   ".join(f"{verdict} {number}" for verdict, number in counted.items())
+        built = sum(one.built for one in self.leases)
+        reused = sum(one.reused for one in self.leases)
+        rebuilt = sum(one.rebuilt for one in self.leases)
+        terminalreporter.section("chaos")
+        terminalreporter.write_line(
+            f"{words}   clusters built {built} (of these rebuilt {rebuilt}), reused {reused}"
+        )
+        terminalreporter.write_line(f"report  {self._session.folder.path / 'report.html'}")
+
+
+def _runs(config: pytest.Config) -> _Runs:
+    plugin = config.pluginmanager.get_plugin("chaoskit-runs")
+    assert isinstance(plugin, _Runs)
+    return plugin
+
+
+@pytest.fixture(scope="session")
+def chaos_session(request: pytest.FixtureRequest) -> Session:
+    """The run of this pytest session."""
+    return _runs(request.config).session()
+
+
+@pytest.fixture
+def chaos_plan(request: pytest.FixtureRequest) -> Plan:
+    """The plan that `--chaos-plan` names; an empty one without."""
+    from chaoskit.plan import Plan, read_plan
+
+    named = request.config.getoption("chaos_plan")
+    return read_plan(Path(named)) if named else Plan()
+
+
+@pytest.fixture(scope="module")
+def _chaos_leases(request: pytest.FixtureRequest, chaos_session: Session) -> Iterator[Leases]:
+    from chaoskit.lease import Leases
+
+    with Leases(chaos_session) as leases:
+        _runs(request.config).leases.append(leases)
+        yield leases
+
+
+@pytest.fixture
+def chaos_cluster(
+    request: pytest.FixtureRequest, chaos_session: Session, _chaos_leases: Leases
+) -> Iterator[Callable[[System], Cluster]]:
+    """
+    Answers a cluster of a system for this test, under its load, in a scope of its own.
+
+    A suite's fixture calls it with its System. `@pytest.mark.chaos(...)` says how the cluster is to
+    be started. The test ends in `cluster.check()`.
+    """
+    from contextlib import ExitStack
+
+    from chaoskit.cluster import Setting
+    from chaoskit.experiment import Experiment
+    from chaoskit.verdict import Verdict
+
+    config = request.config
+    stack = ExitStack()
+    taken: list[Experiment] = []
+    verdicts: list[Verdict] = []
+
+    def take(system: System) -> Cluster:
+        _runs(config).uses(system)
+        marker = request.node.get_closest_marker("chaos")
+        asked = dict(marker.kwargs) if marker else {}
+        release = asked.pop("release", None) or config.getoption("chaos_release")
+        settings = tuple(sorted(asked.pop("settings", {}).items()))
+        setting = Setting(release or system.releases[-1].label, settings, **asked)
+        cluster = _chaos_leases.lease(system, setting)
+        again = _command(config, request.node.nodeid, "--chaos-seed", chaos_session.choices.seed)
+        experiment = Experiment(cluster, request.node.nodeid, again)
+        experiment.begin()
+        cluster.experiment = experiment
+        taken.append(experiment)
+        request.node.stash[_EXPERIMENT] = experiment
+        stack.enter_context(cluster.loaded(setting.load_per_s))
+        return cluster
+
+    try:
+        yield take
+    finally:
+        error = request.node.stash.get(_FAILED, None)
+        for experiment in taken:
+            verdict = experiment.end(error)
+            chaos_session.add(verdict)
+            verdicts.append(verdict.verdict)
+            request.node.user_properties.append(("verdict", verdict.verdict.value))
+            _chaos_leases.returned(experiment.cluster, verdict.verdict)
+            if verdict.verdict is not Verdict.PASS and config.getoption("chaos_keep") == "failed":
+                chaos_session.keep(_KEEP_S)
+                _chaos_leases.keep()
+        stack.close()
+    if error is None and any(verdict is not Verdict.PASS for verdict in verdicts):
+        raise InvariantViolated(f"{request.node.nodeid} did not end in a PASS")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show a verdict in six lines instead of a traceback; note what ended a test's body."""
+    report = yield
+    error = call.excinfo.value if call.excinfo is not None else None
+    if error is not None and call.when == "call":
+        item.stash[_FAILED] = error
+    experiment = item.stash.get(_EXPERIMENT, None)
+    if experiment is not None and isinstance(error, InvariantViolated):
+        from chaoskit.terminal import failure_lines
+
+        report.longrepr = "\n".join(failure_lines(experiment, item.nodeid))
+    return report

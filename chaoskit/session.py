@@ -1,0 +1,209 @@
+"""
+A run: everything that is opened before the first cluster and closed after the last.
+
+Owns: the run folder, the recorder, the journal with its reaper, the engine, the images and the
+seed; making clusters; keeping one up when asked. Refuses: two runs in one folder, and a run before
+what dead runs left has been swept away.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+from chaoskit import clock, journal, reaper, report
+from chaoskit.backend import Backend
+from chaoskit.backend_docker import DockerBackend
+from chaoskit.cluster import Cluster, Setting
+from chaoskit.engine import Engine
+from chaoskit.errors import UsageError
+from chaoskit.history import Recorder
+from chaoskit.hostfacts import host_facts
+from chaoskit.images import Images, parse_image_options
+from chaoskit.journal import Journal
+from chaoskit.provision import Workshop
+from chaoskit.redaction import Redactor
+from chaoskit.rundir import RunFolder, TestVerdict, create_run
+from chaoskit.sweep import sweep
+from chaoskit.system import System
+
+_REAP_TIMEOUT_S = 30.0
+_SWEEP_TIMEOUT_S = 60.0
+SCRATCH_ROOT = Path("/var/tmp")  # noqa: S108  # folders there carry the run's name and our mode
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """
+    What a person may choose for any run.
+
+    `seed` is 4 to 16 hex digits; `images` are SYSTEM@RELEASE=REF; `subnets` is the range (CIDR)
+    that clusters take theirs from; `project` is where recipes and runs are relative to; `keep`
+    is how long clusters stay up after the run, in seconds, 0 for not at all.
+    """
+
+    seed: str
+    project: Path
+    runs: Path
+    command: str
+    images: tuple[str, ...] = ()
+    subnets: str = "10.231.0.0/16"
+    backend: str = "docker"
+    keep_s: float = 0.0
+
+
+def draw_seed() -> str:
+    """A seed for a run that was not given one: four hex digits."""
+    return f"{Random().randrange(1 << 16):04x}"
+
+
+def typed_command() -> str:
+    """What was typed to start this process, as one line for a shell."""
+    program = Path(sys.argv[0]).name
+    return shlex.join([program, *sys.argv[1:]])
+
+
+class Session:
+    """One run; made by `open_session`."""
+
+    def __init__(
+        self,
+        choices: Choices,
+        *,
+        folder: RunFolder,
+        recorder: Recorder,
+        written: Journal,
+        redactor: Redactor,
+    ) -> None:
+        self.choices = choices
+        self.folder = folder
+        self.recorder = recorder
+        self.random = Random(int(choices.seed, 16))
+        self.redactor = redactor
+        self.rebuilt = 0
+        self._journal = written
+        self._clusters = 0
+        self._engine: Engine | None = None
+        self._images: Images | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The container engine, connected at its first use."""
+        if self._engine is None:
+            self._engine = Engine()
+        return self._engine
+
+    @property
+    def images(self) -> Images:
+        """The images of releases."""
+        if self._images is None:
+            own = parse_image_options(self.choices.images)
+            self._images = Images(self.engine, self.choices.project, own)
+        return self._images
+
+    def cluster(self, system: System, setting: Setting) -> Cluster:
+        """A cluster that is started by entering it."""
+        self._clusters += 1
+        name = f"c{self._clusters}"
+        scratch = SCRATCH_ROOT / self._journal.name(name)
+        workshop = Workshop(
+            scratch,
+            self.folder.nodes,
+            self._journal,
+            self.redactor,
+            self.images.reference,
+            self.images.digest,
+        )
+        workshop.open()
+        return Cluster(
+            system,
+            setting,
+            name=name,
+            backend=self._backend(system, name, scratch),
+            recorder=self.recorder,
+            workshop=workshop,
+            random=Random(self.random.getrandbits(64)),
+        )
+
+    def _backend(self, system: System, name: str, scratch: Path) -> Backend:
+        match self.choices.backend:
+            case "docker":
+                return DockerBackend(
+                    self.engine,
+                    self._journal,
+                    cluster=name,
+                    nodes=system.nodes,
+                    scratch=scratch,
+                    subnets=self.choices.subnets,
+                )
+            case other:
+                raise UsageError(f"backend {other!r}: there are docker and process")
+
+    def keep(self, duration_s: float) -> None:
+        """Leave what is up standing when this process ends, for so long at most."""
+        self._journal.keep_until(clock.utc_now() + timedelta(seconds=duration_s))
+
+    def add(self, verdict: TestVerdict) -> None:
+        """Record a judged test; verdicts.json has it when this returns."""
+        self.folder.add(verdict)
+
+    def write_report(self) -> Path:
+        """Write report.html into the run folder; answers its path."""
+        return report.write(self.folder.path)
+
+
+@contextmanager
+def open_session(choices: Choices, *, system: str, say: Callable[[str], None]) -> Iterator[Session]:
+    """
+    Open a run of `system` (a name for people) for the length of the block.
+
+    Sweeps first; `say` gets one line for whatever was removed. The report is written, and nothing
+    is left running, however the block ends. Raises UsageError for choices that cannot be meant.
+    """
+    parse_image_options(choices.images)
+    state = journal.default_folder()
+    found = sweep(state, Engine, lock_timeout_s=_SWEEP_TIMEOUT_S)
+    for line in found.lines():
+        say(line)
+    redactor = Redactor()
+    folder = create_run(
+        choices.runs,
+        seed=choices.seed,
+        system=system,
+        command=choices.command,
+        started=clock.utc_now(),
+        redactor=redactor,
+    )
+    recorder = Recorder(folder.history)
+    run = folder.name
+    try:
+        with reaper.watched(run, folder=state, timeout_s=_REAP_TIMEOUT_S) as written:
+            facts = host_facts()
+            folder.describe(system=system, host=facts)
+            recorder.record(
+                "chaoskit",
+                "run",
+                {
+                    "run": run,
+                    "seed": choices.seed,
+                    "system": system,
+                    "argv": choices.command,
+                    "host": facts,
+                },
+            )
+            session = Session(
+                choices, folder=folder, recorder=recorder, written=written, redactor=redactor
+            )
+            try:
+                yield session
+                folder.finish()
+            finally:
+                session.write_report()
+    finally:
+        recorder.close()
