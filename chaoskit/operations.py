@@ -95,15 +95,14 @@ def attempts(history: History) -> tuple[Attempt, ...]:
     completions: list[Event | None] = []
     waiting: dict[tuple[str, Any], int] = {}
     for event in history.events:
-        if not event.process.startswith("client "):
+        process = event.process
+        if process[:7] != "client ":
             continue
-        key = (event.process, event.value.get("op"))
+        key = (process, event.value.get("op"))
         if event.type == "invoke":
             waiting[key] = len(invoked)
             invoked.append(event)
             completions.append(None)
-        else:
-            number = waiting.pop(key, None)
-            if number is not None:
-                completions[number] = event
+        elif key in waiting:
+            completions[waiting.pop(key)] = event
     return tuple(map(Attempt, invoked, completions))

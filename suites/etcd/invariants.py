@@ -64,6 +64,7 @@ def _nodes(history: History) -> tuple[str, ...]:
 
 
 def _snapshots(history: History) -> list[_Snapshot]:
+    taken = History(history.of("snapshot"))
     return [
         _Snapshot(
             node=attempt.value["node"],
@@ -72,8 +73,8 @@ def _snapshots(history: History) -> list[_Snapshot]:
             invoked=attempt.invoke.index,
             answer=attempt.completion,
         )
-        for attempt in attempts(history)
-        if attempt.f == "snapshot" and attempt.acknowledged and attempt.completion is not None
+        for attempt in attempts(taken)
+        if attempt.acknowledged and attempt.completion is not None
     ]
 
 
@@ -106,32 +107,31 @@ def _shown_otherwise(write: Attempt, snapshot: _Snapshot) -> str:
 
 def _lost(write: Attempt, snapshots: Sequence[_Snapshot], nodes: Sequence[str]) -> Violation | None:
     """
-    The violation, if the write is gone.
+    The violation, if the write is gone. `snapshots` are the last of each node.
 
     Raises Inconclusive when no snapshot taken after it reaches its revision, and not every node
     was read.
     """
     assert write.completion is not None
     acknowledged, revision = write.completion, write.result["revision"]
-    later = {one.node: one for one in snapshots if one.invoked > acknowledged.index}
-    reaching = [one for one in later.values() if one.revision >= revision]
+    later = [one for one in snapshots if one.invoked > acknowledged.index]
+    reaching = [one for one in later if one.revision >= revision]
+    contradicting = [one for one in reaching if _shown_otherwise(write, one)]
+    if reaching and not contradicting:
+        return None
     said = f"{_name(write)} acknowledged by {write.node} at {acknowledged.time_s:.3f} s"
-    wrong = [(one, _shown_otherwise(write, one)) for one in reaching]
-    contradicting = [(one, how) for one, how in wrong if how]
     if contradicting:
-        where = ", ".join(f"{how} on {one.node}" for one, how in contradicting)
-        since_s = min(one.answer.time_s for one, _ in contradicting)
+        where = ", ".join(f"{_shown_otherwise(write, one)} on {one.node}" for one in contradicting)
+        since_s = min(one.answer.time_s for one in contradicting)
         return Violation(
             f"{said} (revision {revision}), {where} from {since_s:.3f} s",
-            (*write.events, *(one.answer.index for one, _ in contradicting)),
+            (*write.events, *(one.answer.index for one in contradicting)),
         )
-    if reaching:
-        return None
-    if set(nodes) <= later.keys():
-        highest = max(one.revision for one in later.values())
+    if set(nodes) <= {one.node for one in later}:
+        highest = max(one.revision for one in later)
         return Violation(
             f"{said} (revision {revision}), and no member is beyond revision {highest} any more",
-            (*write.events, *(one.answer.index for one in later.values())),
+            (*write.events, *(one.answer.index for one in later)),
         )
     raise Inconclusive(f"{said}: no snapshot taken later shows revision {revision}")
 
@@ -145,7 +145,7 @@ def acknowledged_writes_survive(history: History) -> Sequence[Violation]:
     value of the key with a higher revision is no loss. The latest snapshot of each node counts.
     """
     nodes = _nodes(history)
-    snapshots = _snapshots(history)
+    snapshots = list({one.node: one for one in _snapshots(history)}.values())
     writes = _writes(history)
     if not writes:
         raise Inconclusive("no write was acknowledged")

@@ -104,8 +104,11 @@ class _Sweep:
         return self.interval.connected - touched
 
     def _narrow(self) -> None:
-        if self.reign is not None:
-            self.reign = self.reign.with_only(self.interval.healthy, self._undisturbed())
+        """Keep of the reign what is still good; it is over when that is no majority any more."""
+        if self.reign is None:
+            return
+        left = self.reign.with_only(self.interval.healthy, self._undisturbed())
+        self.reign = left if left.majority(self.timeline.quorum, frozenset()) else None
 
     def advance(self, time_s: float) -> bool:
         """Go to the interval of `time_s`; False when there is none."""
@@ -150,9 +153,6 @@ class _Sweep:
 
     def _compare(self, reign: _Reign, event: Event) -> None:
         quorum, term = self.timeline.quorum, event.value["term"]
-        if not reign.majority(quorum, frozenset()):
-            self.reign = None
-            return
         other_leader = event.value.get("role") == "leader" and event.process != reign.leader
         if term < reign.term or not (term > reign.term or other_leader):
             self.confirmed += event.process == reign.leader
