@@ -155,7 +155,7 @@ def _keep(path: Path, until: datetime) -> None:
         clock.wait_until(
             lambda: not path.exists() or None,
             what="the run to be removed",
-            timeout_s=max(0.0, left_s),
+            timeout_s=max(0.0, left_s) + _KEEPER_POLL_S,  # waiting ends up to one poll early
             poll_s=_KEEPER_POLL_S,
         )
     except ChaosError:  # its time is over
