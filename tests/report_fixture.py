@@ -100,7 +100,7 @@ class Cluster:
             driven=True,
             progress_bound_s=5.0,
             releases=dict.fromkeys(MEMBERS, release),
-            images=dict.fromkeys(MEMBERS, DIGESTS[release]),
+            images=dict.fromkeys(MEMBERS, ""),
         )
         for node in MEMBERS:
             tape.add(
@@ -117,7 +117,13 @@ class Cluster:
                 start + 0.05, node, f'{{"level":"info","msg":"starting","version":"{release}"}}'
             )
         tape.add(
-            start + 1.2, "chaoskit", "cluster", cluster=name, event="steady", nodes=list(MEMBERS)
+            start + 1.2,
+            "chaoskit",
+            "cluster",
+            cluster=name,
+            event="steady",
+            nodes=list(MEMBERS),
+            images=dict.fromkeys(MEMBERS, DIGESTS[release]),
         )
         tape.now_s = start + 1.25
 
@@ -583,7 +589,7 @@ def write_run(
     """
     tape = Tape(Random(seed))
     host = {
-        "system": "Debian 12",
+        "distribution": "Debian 12",
         "cores": 2,
         "memory_bytes": 24_696_061_952,
         "kernel": "6.18.0",
@@ -595,7 +601,7 @@ def write_run(
         "run": folder.name,
         "seed": "7f3a",
         "system": "etcd",
-        "argv": ["chaoskit", "demo", "etcd", "--seed", "7f3a"],
+        "argv": "chaoskit demo etcd --seed 7f3a",
         "host": host,
     }
     tape.add(0.0, "chaoskit", "run", **run)

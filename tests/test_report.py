@@ -102,7 +102,7 @@ def test_the_seven_parts_are_there(tmp_path: Path) -> None:
 
 def test_the_logs_around_a_violation_are_merged_and_cut_to_five_seconds(tmp_path: Path) -> None:
     write_run(tmp_path, ["lost_write"])
-    (test,) = page(tmp_path).tests
+    (test,) = page(read_folder(tmp_path)).tests
     assert test.excerpt is not None
     lines = (*test.excerpt.before, *test.excerpt.after)
     assert {line.node for line in lines} == {"e2"}
@@ -190,7 +190,7 @@ def test_a_run_cut_short_shows_judged_tests_and_the_open_one(tmp_path: Path) -> 
     verdicts["finished"], verdicts["verdict"] = False, "UNKNOWN"
     verdicts["tests"] = verdicts["tests"][:1]
     (tmp_path / "verdicts.json").write_text(json.dumps(verdicts))
-    shown = page(tmp_path)
+    shown = page(read_folder(tmp_path))
     assert [one.verdict for one in shown.tests] == ["PASS", NOT_JUDGED]
     assert shown.verdict == "UNKNOWN"
     assert any("cut short" in note for note in shown.notes)
@@ -439,7 +439,7 @@ def test_load_counts_outcomes_and_latency_of_the_acknowledged_alone() -> None:
     events += _operation(101, 10.1, 9.0, "info")
     events += _operation(102, 10.2, None, "")
     events.append(Event(999, 10.3, "queue", "fail", "put", {"op": 103}))
-    found = load(History(events), 0.0, 20.0)
+    found = load(History(events), 0.0, 20.0, "full")
     (tally,) = found.tallies
     assert (tally.acknowledged, tally.failed, tally.unknown, tally.asked) == (100, 1, 2, 103)
     assert (tally.p50_s, tally.p99_s, tally.slowest_s) == pytest.approx((0.050, 0.099, 0.100))

@@ -17,7 +17,7 @@ from chaoskit.report.trace import trace
 
 def render(run_folder: Path) -> str:
     """The report of a run folder as one HTML document."""
-    return to_html(page(run_folder))
+    return to_html(page(load(run_folder)))
 
 
 def write(run_folder: Path) -> Path:
@@ -26,9 +26,10 @@ def write(run_folder: Path) -> Path:
 
     Answers the path of report.html. Raises OSError when the folder cannot be written.
     """
+    source = load(run_folder)
     report = run_folder / "report.html"
-    _replace(report, render(run_folder))
-    _replace(run_folder / "trace.json", trace(load(run_folder)))
+    _replace(report, to_html(page(source)))
+    _replace(run_folder / "trace.json", trace(source))
     return report
 
 

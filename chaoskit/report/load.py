@@ -16,10 +16,12 @@ from chaoskit.history import Event, History
 from chaoskit.operations import Attempt, attempts
 from chaoskit.report.axis import round_step
 from chaoskit.report.document import text_of
+from chaoskit.report.spans import Detail
 
 _CLIENT = re.compile(r"client \d+")
-_WINDOWS = 110
-_IN_A_WINDOW = 8  # fewer operations in a window say little of its rate and latency
+_WINDOWS: dict[Detail, int] = {"full": 110, "small": 40}
+_MOST = 400
+_IN_A_WINDOW = 4  # fewer operations in a window say little of its rate and latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +112,14 @@ def not_sent(events: History) -> int:
     return sum(event.process == "queue" and event.type == "fail" for event in events)
 
 
-def load(events: History, start_s: float, end_s: float) -> Load:
-    """Counts and latencies of a test's operations; at most 110 windows, of a round length."""
+def load(events: History, start_s: float, end_s: float, detail: Detail) -> Load:
+    """Counts and latencies of a test, in at most 110 (small: 40) windows of a round length."""
     found = operations(events)
     kinds = sorted({one.f for one in found})
     tallies = [_tally("all", found)] if len(kinds) > 1 else []
     tallies += [_tally(f, [one for one in found if one.f == f]) for f in kinds]
     lasted_s = end_s - start_s
-    most = min(_WINDOWS, max(len(found) // _IN_A_WINDOW, 1))
+    most = min(_WINDOWS[detail], max(len(found) // _IN_A_WINDOW, 1))
     window_s = max(round_step(lasted_s, most), 0.1)
     return Load(
         tuple(tallies), _windows(found, start_s, end_s, window_s), window_s, not_sent(events)
@@ -158,7 +160,7 @@ def _windows(
         return ()
     first = start_s // window_s * window_s
     edges = [first]
-    while edges[-1] + window_s < end_s and len(edges) < 4 * _WINDOWS:
+    while edges[-1] + window_s < end_s and len(edges) < _MOST:
         edges.append(first + len(edges) * window_s)
     held: list[list[Operation]] = [[] for _ in edges]
     for one in found:

@@ -13,7 +13,7 @@ from chaoskit.report.axis import Scale, decade_ticks, round_ticks
 from chaoskit.report.drawing import LEFT, RIGHT, WIDTH, time_axis, time_scale
 from chaoskit.report.load import Load, Window
 from chaoskit.report.shapes import Drawing, Group, Label, Line, Path, Shape, box, polyline
-from chaoskit.report.spans import Lane
+from chaoskit.report.spans import Detail, Lane
 from chaoskit.report.wording import count, duration, moment
 
 _GUTTER = LEFT - 12
@@ -22,16 +22,24 @@ _LATENCY_TOP, _LATENCY_HEIGHT = 88.0, 86.0
 _BOTTOM = _LATENCY_TOP + _LATENCY_HEIGHT
 
 
-def draw_load(load: Load, start_s: float, end_s: float, faults: tuple[Lane, ...]) -> Drawing | None:
-    """Rate and latency over time, faults shaded behind; None when there was no operation."""
+def draw_load(
+    load: Load, start_s: float, end_s: float, faults: tuple[Lane, ...], detail: Detail
+) -> Drawing | None:
+    """
+    Rate and latency over time, faults shaded behind; None when there was no operation.
+
+    Pointing at a window shows its numbers, unless the detail is small.
+    """
     if not load.windows:
         return None
     x = time_scale(start_s, max(end_s, start_s + 0.001))
     behind = [*_shades(faults, x), *time_axis(x, 6, _BOTTOM + 2)]
+    pointed = tuple(_pointed(one, load.window_s, x) for one in load.windows)
     groups = (
         Group("axis of time", tuple(behind)),
         Group("operations a second by outcome", tuple(_rates(load, x))),
         Group("latency of acknowledged operations", tuple(_latencies(load, x))),
+        *([Group("each window in words", pointed)] if detail == "full" else []),
     )
     return Drawing(
         WIDTH,
@@ -60,28 +68,37 @@ def _rates(load: Load, x: Scale) -> Iterator[Shape]:
     for tick in round_ticks(0, scale.high, 3):
         yield Line(LEFT, scale.at(tick), RIGHT, scale.at(tick), "grid")
         yield Label(_GUTTER, scale.at(tick) + 4, count(tick), "tick", "end")
+    for kind, path in _bars(load, x, scale).items():
+        if path:
+            yield Path(path, kind, kind.split(" ")[0])
+
+
+def _bars(load: Load, x: Scale, scale: Scale) -> dict[str, str]:
+    """A path for each outcome: its bar in each window, standing on those of the outcomes before."""
+    paths = {"acknowledged": "", "failed": "", "unknown load": ""}
     for one in load.windows:
-        yield from _bars(one, load.window_s, x, scale)
+        left, right = x.at(one.start_s), x.at(one.start_s + load.window_s) - 0.8
+        below = 0.0
+        for kind, number in zip(paths, (one.acknowledged, one.failed, one.unknown), strict=True):
+            if number and right > left:
+                above = below + number / load.window_s
+                paths[kind] += (
+                    f"M{left:g} {scale.at(below):g}V{scale.at(above):g}H{right:.1f}"
+                    f"V{scale.at(below):g}Z"
+                )
+                below = above
+    return paths
 
 
-def _bars(one: Window, window_s: float, x: Scale, scale: Scale) -> Iterator[Shape]:
-    left, right = x.at(one.start_s), x.at(one.start_s + window_s) - 0.8
+def _pointed(one: Window, window_s: float, x: Scale) -> Shape:
+    """What pointing at a window shows."""
     said = (
         f"{moment(one.start_s)}, {duration(window_s)}: {one.acknowledged} acknowledged, "
-        f"{one.failed} failed, {one.unknown} unknown"
+        f"{one.failed} failed, {one.unknown} unknown, "
+        f"p50 {duration(one.p50_s)}, p99 {duration(one.p99_s)}"
     )
-    below = 0.0
-    parts = (
-        ("acknowledged", one.acknowledged),
-        ("failed", one.failed),
-        ("unknown load", one.unknown),
-    )
-    for kind, number in parts:
-        if number and right > left:
-            rate = number / window_s
-            top, bottom = scale.at(below + rate), scale.at(below)
-            yield box(left, right, top, bottom - top, kind, said)
-            below += rate
+    left, right = x.at(one.start_s), x.at(one.start_s + window_s)
+    return box(left, right, _RATE_TOP, _BOTTOM - _RATE_TOP, "pointed", said)
 
 
 def _latencies(load: Load, x: Scale) -> Iterator[Shape]:

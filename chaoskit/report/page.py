@@ -11,7 +11,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from chaoskit.report.document import compact, number_of, object_of, objects_of, text_of, whole_of
@@ -32,7 +31,7 @@ from chaoskit.report.margin import Standing, standing_of
 from chaoskit.report.nodetable import Excerpt, NodeRow, Read, Window, excerpt, node_rows, read_logs
 from chaoskit.report.shapes import Drawing
 from chaoskit.report.source import Source
-from chaoskit.report.source import load as read_folder
+from chaoskit.report.spans import Detail
 from chaoskit.report.timeline import timeline, violation_time_s
 from chaoskit.report.wording import count, duration, moment, plural, share
 
@@ -110,15 +109,14 @@ class Page:
     owed: str
 
 
-def page(run_folder: Path) -> Page:
-    """Put the report of a run folder together; never raises for what the folder holds."""
-    source = read_folder(run_folder)
+def page(source: Source) -> Page:
+    """Put the report of a run together; never raises for what its folder holds."""
     found = experiments(source)
     standing = standing_of(source.history)
     notes = [*source.notes, *_missing(source, found)]
     if standing is None:
         notes.append("the margin to the quorum is not shown: some facts in the history are corrupt")
-    reads = read_logs(run_folder, [_window(one) for one in found])
+    reads = read_logs(source.folder, [_window(one) for one in found])
     started = _started(source)
     tests = tuple(
         _test(number, one, read, standing or (), started, many=len(found))
@@ -129,7 +127,7 @@ def page(run_folder: Path) -> Page:
     calibration = object_of(host, "calibration") or object_of(header, "calibration")
     plan = source.plan or {}
     return Page(
-        run=text_of(header, "run", run_folder.name),
+        run=text_of(header, "run", source.folder.name),
         verdict=_verdict(header, found),
         sentence=_sentence(header, found),
         about=_about(header, found, host, started),
@@ -206,8 +204,9 @@ def _test(
     many: int,
 ) -> ExperimentPage:
     followed = courses(experiment)
-    shown = timeline(experiment, followed, standing, "small" if many >= _SMALL_FROM else "full")
-    its_load = load(experiment.events, shown.start_s, shown.end_s)
+    detail: Detail = "small" if many >= _SMALL_FROM else "full"
+    shown = timeline(experiment, followed, standing, detail)
+    its_load = load(experiment.events, shown.start_s, shown.end_s, detail)
     path, _, name = experiment.name.rpartition("::")
     drawn, samples = shown.thinning
     return ExperimentPage(
@@ -233,7 +232,7 @@ def _test(
         evidence=tuple(evidence(course) for course in followed),
         load=its_load,
         load_drawing=draw_load(
-            its_load, shown.start_s, shown.end_s, fault_lanes(experiment, followed)
+            its_load, shown.start_s, shown.end_s, fault_lanes(experiment, followed), detail
         ),
         nodes=node_rows(experiment, read),
         excerpt=excerpt(_window(experiment), read),

@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A path; `data` is in SVG's path language, made of numbers and M, L, Z alone."""
+    """A path; `data` is in SVG's path language, made of numbers and M, L, H, V, Z alone."""
 
     shape: ClassVar[str] = "path"
     data: str
@@ -106,7 +106,7 @@ def polyline(points: list[tuple[float, float]]) -> str:
     """The path through these points; a single point is a short stroke."""
     if len(points) == 1:
         (x, y) = points[0]
-        return f"M{x - 1:g} {y:g}L{x + 1:g} {y:g}"
+        return f"M{x - 2.5:g} {y:g}L{x + 2.5:g} {y:g}"
     head, *rest = (f"{x:g} {y:g}" for x, y in points)
     return f"M{head}L{' '.join(rest)}"
 

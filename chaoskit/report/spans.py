@@ -2,13 +2,17 @@
 The vocabulary of a timeline: what lies on a lane, in seconds of the run.
 
 Owns: spans, marks, lanes and series as plain data. Refuses: pixels, colours and events. A `kind`
-is a word that the style sheet knows; `title` is what pointing at the thing shows.
+is a word that the style sheet knows; `title` is what pointing at the thing shows. `Detail` says how
+finely lines and windows are cut: small where a report holds many tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
+
+Detail = Literal["full", "small"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,15 @@ judging: margin and owed liveness come from chaoskit.quorate, violations from th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from chaoskit.report.experiment import Experiment, Finding
 from chaoskit.report.faultlanes import Course, fault_lanes
 from chaoskit.report.linklanes import link_lanes
 from chaoskit.report.margin import Standing, margin_lane, not_owed
 from chaoskit.report.nodelanes import node_lanes, progress
-from chaoskit.report.spans import Lane, Mark, Series, Span, clipped
+from chaoskit.report.spans import Detail, Lane, Mark, Series, Span, clipped
 from chaoskit.report.wording import moment
 
-Detail = Literal["full", "small"]
 _BUCKETS: dict[Detail, int] = {"full": 200, "small": 50}
 _VIOLATIONS = 24
 
