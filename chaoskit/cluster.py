@@ -31,7 +31,7 @@ from chaoskit.storage import FaultyMount
 from chaoskit.system import Endpoint, Observation, Operation, Release, System
 from chaoskit.toxiproxy import ToxiproxyClient
 from chaoskit.wire import Wire
-from chaoskit.workload import Load
+from chaoskit.workload import Load, Tally
 
 T = TypeVar("T")
 _PROXY_TIMEOUT_S = 5.0
@@ -374,6 +374,10 @@ class Cluster:
                 self._operations = load.next_operation
                 self._load = None
         load.raise_failure()
+
+    def tally(self) -> Tally:
+        """What came of this load's operations so far."""
+        return self._load.tally() if self._load is not None else Tally()
 
     def end_load(self) -> None:
         """End the load now, if there is one; what is under way comes to its end."""

@@ -74,8 +74,11 @@ class TimedOut(Unreachable):
     """
     The server did not answer in time; it may still carry out the change later.
 
-    A PATCH waits for the accept loop, and that loop may sit in a dial to an upstream whose address
-    is gone (Toxiproxy dials without a time-out).
+    Two ways to get here were measured on 2.12. A PATCH waits for the accept loop, which may sit in
+    a dial to an upstream whose address is gone. And a toxic's change waits for each connection's
+    writer, which sits in a write when the reader is paused and its buffers are full: then every
+    `proxies()` hangs too, until the reader reads on, and for ever when that connection is closed
+    instead (Toxiproxy issue 558). Disabling the proxy *first* breaks its connections and is safe.
     """
 
 
@@ -167,9 +170,7 @@ class _Api(APIConsumer):  # type: ignore[misc]  # the library has no types
         except requests.Timeout as error:
             raise TimedOut(None, f"{what}: no answer in {self._timeout_s:g} s") from error
         except requests.RequestException as error:
-            raise Unreachable(
-                None, f"{what}: {type(error).__name__}: {error}; does the server run?"
-            ) from error
+            raise Unreachable(None, f"{what}: {error}; does the server run?") from error
         if 200 <= response.status_code < 300:
             return response
         status, text = response.status_code, response.text.strip()[:300]

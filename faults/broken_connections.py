@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.fault import Witness, target
@@ -29,6 +30,9 @@ _WITHIN_S = 3.0
 @dataclass(frozen=True, slots=True)
 class ResetConnections:
     """What `one` and `other` dial between them is reset: open connections and new ones."""
+
+    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    PROOF: ClassVar = "our dial is reset; resets sent to peers that dialled"
 
     one: str = target()
     other: str = target()
@@ -51,6 +55,9 @@ class ResetConnections:
 class HalfOpenConnections:
     """Connections between `one` and `other` stay open and carry nothing; healing delivers all."""
 
+    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    PROOF: ClassVar = "our dial is accepted and never answered; packets that entered and stayed"
+
     one: str = target()
     other: str = target()
 
@@ -71,6 +78,9 @@ class HalfOpenConnections:
 @dataclass(frozen=True, slots=True)
 class SlowClose:
     """A close on one side of a connection reaches the other side `delay_s` seconds later."""
+
+    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    PROOF: ClassVar = "a close reaches us late; connections that peers opened"
 
     one: str = target()
     other: str = target()

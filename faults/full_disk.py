@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.fault import Witness, target
@@ -22,6 +23,9 @@ _WITHIN_S = 5.0
 @dataclass(frozen=True, slots=True)
 class FullDisk:
     """`node` finds no space; the heal makes some and starts it if it has exited."""
+
+    NEEDS: ClassVar = ("engine", "faulty storage")
+    PROOF: ClassVar = "a write of ours finds no space; writes of the node that were refused"
 
     node: str = target()
 

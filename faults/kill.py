@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.fault import Witness, target
@@ -22,6 +23,9 @@ _WITHIN_S = 5.0
 @dataclass(frozen=True, slots=True)
 class Kill:
     """SIGKILL to `node`; the heal starts it again."""
+
+    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    PROOF: ClassVar = "the process is gone from /proc; resets to peers that dial it"
 
     node: str = target()
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
@@ -47,6 +47,9 @@ def _cut(cluster: Cluster, shapes: Mapping[str, Shape], links: Sequence[Link]) -
 class Split:
     """No node of `side` can reach a node outside it, nor the other way."""
 
+    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    PROOF: ClassVar = "a dial of ours on each cut link fails; packets refused or dropped there"
+
     side: tuple[str, ...] = target()
     style: Style = "refused"
 
@@ -64,6 +67,9 @@ class Split:
 class Isolate:
     """One node can reach nobody and nobody it."""
 
+    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    PROOF: ClassVar = "a dial of ours on each cut link fails; packets refused or dropped there"
+
     node: str = target()
     style: Style = "refused"
 
@@ -77,6 +83,9 @@ class Isolate:
 @dataclass(frozen=True, slots=True)
 class Bridge:
     """`one` and `other` cannot reach each other; everybody else reaches both."""
+
+    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    PROOF: ClassVar = "a dial of ours on each cut link fails; packets refused or dropped there"
 
     one: str = target()
     other: str = target()
@@ -94,6 +103,9 @@ class Bridge:
 @dataclass(frozen=True, slots=True)
 class OneWay:
     """No byte flows from `source` to any of `deaf`; the other direction is whole."""
+
+    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    PROOF: ClassVar = "a dial of ours on each cut link fails; packets refused or dropped there"
 
     source: str = target()
     deaf: tuple[str, ...] = target()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
@@ -21,6 +22,9 @@ _WITHIN_S = 20.0
 @dataclass(frozen=True, slots=True)
 class Reconfigure:
     """`node` restarts with `settings` on top of those it has."""
+
+    NEEDS: ClassVar = ("engine",)
+    PROOF: ClassVar = "the arguments of the process that runs"
 
     node: str = target()
     settings: Mapping[str, str] = field(default_factory=dict)

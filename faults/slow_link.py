@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.fault import Witness, target
@@ -25,6 +26,9 @@ _PROBE_PADDING_BYTES = 1024
 @dataclass(frozen=True, slots=True)
 class SlowLink:
     """Every byte between `one` and `other`, both ways, is `delay_s` seconds late."""
+
+    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    PROOF: ClassVar = "our question is late by the delay; packets that entered the slow streams"
 
     one: str = target()
     other: str = target()
@@ -48,6 +52,11 @@ class SlowLink:
 @dataclass(frozen=True, slots=True)
 class NarrowLink:
     """At most `rate_kb_per_s` kilobytes a second pass between `one` and `other`, each way."""
+
+    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    PROOF: ClassVar = (
+        "our question takes as long as the rate says; packets that entered the streams"
+    )
 
     one: str = target()
     other: str = target()

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.fault import Witness, target
@@ -25,6 +26,9 @@ _WITHIN_S = 5.0
 @dataclass(frozen=True, slots=True)
 class SlowStorage:
     """Each fsync of `node` takes `delay_s` seconds longer."""
+
+    NEEDS: ClassVar = ("engine", "faulty storage")
+    PROOF: ClassVar = "a sync of ours is late by the delay; syncs of the node that had to wait"
 
     node: str = target()
     delay_s: float = 0.2

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
@@ -27,6 +28,11 @@ _WITHIN_S = 15.0
 @dataclass(frozen=True, slots=True)
 class TlsMismatch:
     """`node` restarts and serves its linked port in plaintext; its peers go on dialling TLS."""
+
+    NEEDS: ClassVar = ("engine", "packet counters", "a secure port")
+    PROOF: ClassVar = (
+        "a TLS hello of ours meets plaintext; connections of peers that cannot succeed"
+    )
 
     node: str = target()
 
@@ -54,6 +60,9 @@ class TlsMismatch:
 @dataclass(frozen=True, slots=True)
 class WrongPort:
     """The link `source`>`node` leads to the node's port `port`, which speaks plaintext."""
+
+    NEEDS: ClassVar = ("engine", "packet counters", "a secure port")
+    PROOF: ClassVar = "a TLS hello of ours on the link meets plaintext; connections opened on it"
 
     source: str = target()
     node: str = target()

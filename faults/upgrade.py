@@ -9,6 +9,7 @@ an "upgrade" between two images that are the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
@@ -21,6 +22,9 @@ _WITHIN_S = 20.0
 @dataclass(frozen=True, slots=True)
 class Upgrade:
     """`node` goes to release `to`, newer or older; one that is down is started with it."""
+
+    NEEDS: ClassVar = ("engine", "two releases")
+    PROOF: ClassVar = "the image that runs, and the version the node itself reports"
 
     node: str = target()
     to: str = ""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from chaoskit.certificates import Authority, Credential, fingerprint
 from chaoskit.cluster import Cluster
@@ -35,6 +35,11 @@ _REASONS = {
 @dataclass(frozen=True, slots=True)
 class WrongCertificate:
     """`node` restarts with a certificate that has one `flaw`."""
+
+    NEEDS: ClassVar = ("engine", "packet counters", "a secure port")
+    PROOF: ClassVar = (
+        "the flawed certificate is served and distrusted for its flaw; connections of peers"
+    )
 
     node: str = target()
     flaw: Flaw = "foreign_authority"

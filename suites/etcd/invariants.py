@@ -28,7 +28,6 @@ from chaoskit.invariant import Invariant, Violation, safety
 from chaoskit.linearizability import not_linearizable
 from chaoskit.operations import Attempt, attempts
 from chaoskit.verdict import Kind
-from suites.etcd.leadership import leader_and_term_stay_while_a_majority_is_undisturbed
 
 # Steps of the search on one key: some seconds. A key with 1000 operations of 5 clients takes 2000.
 _STEP_LIMIT = 1_000_000
@@ -344,6 +343,5 @@ PROMISES = (
     acknowledged_writes_survive,
     one_value_per_revision,
     revision_never_goes_back,
-    leader_and_term_stay_while_a_majority_is_undisturbed,
     reads_are_linearizable(),
 )

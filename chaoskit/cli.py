@@ -1,0 +1,205 @@
+"""
+The command line.
+
+Owns: the commands, their options and their exit codes. Refuses: doing anything itself: each command
+reads its options, calls one function and prints what that says. Plain lines; colour only on a
+terminal. What is heavy is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chaoskit.console import say
+from chaoskit.errors import ChaosError, UsageError
+from chaoskit.verdict import Verdict, exit_code, usage_exit_code
+
+if TYPE_CHECKING:
+    from chaoskit.session import Choices
+    from chaoskit.system import System
+
+app = typer.Typer(
+    help="Break real clusters the way real outages did, and judge from evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Images = Annotated[
+    list[str] | None,
+    typer.Option("--chaos-image", metavar="SYSTEM@RELEASE=REF", help="an image of yours"),
+]
+Seed = Annotated[str | None, typer.Option("--seed", metavar="HEX", help="4 to 16 hex digits")]
+Runs = Annotated[Path, typer.Option("--runs", help="where run folders go")]
+Bisect = Annotated[
+    bool, typer.Option("--exit-for-bisect", help="exit 125 for what says nothing of the release")
+]
+_RUNS = Path("runs")
+_HOUR_S = 3600.0
+
+
+@contextmanager
+def _answering(*, for_bisect: bool = False) -> Iterator[None]:
+    """Turn our own errors into one clear line and the exit code they have."""
+    try:
+        yield
+    except UsageError as error:
+        say(f"error: {error}", error=True)
+        raise typer.Exit(usage_exit_code(for_bisect=for_bisect)) from None
+    except ChaosError as error:
+        say(f"INFRA  {error}", error=True)
+        raise typer.Exit(exit_code(Verdict.INFRA, for_bisect=for_bisect)) from None
+
+
+def _choices(seed: str | None, images: list[str] | None, runs: Path) -> Choices:
+    from chaoskit.catalogue import project_root
+    from chaoskit.session import Choices, draw_seed, typed_command
+
+    return Choices(
+        seed=seed or draw_seed(),
+        project=project_root(Path.cwd()),
+        runs=runs,
+        command=typed_command(),
+        images=tuple(images or ()),
+    )
+
+
+def _system(name: str) -> System:
+    from chaoskit.catalogue import load_system, project_root
+
+    return load_system(name, project=project_root(Path.cwd()))
+
+
+def _release(system: System, prefix: str) -> str:
+    try:
+        return system.release(prefix).label
+    except LookupError as error:
+        raise UsageError(str(error)) from None
+
+
+@app.command()
+def doctor(
+    *, as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False
+) -> None:
+    """Say what this host can do, and what each missing thing costs."""
+    from chaoskit.doctor import examine, render_plain, to_json
+
+    findings = examine()
+    say(to_json(findings) if as_json else render_plain(findings))
+
+
+@app.command()
+def demo(
+    system: Annotated[str, typer.Argument()] = "etcd",
+    *,
+    release: Annotated[str, typer.Option(help="which release to break")] = "3.5.16",
+    seed: Seed = None,
+    chaos_image: Images = None,
+    runs: Runs = _RUNS,
+) -> None:
+    """Break a real cluster three times, and judge it each time."""
+    from chaoskit.demo import demo as play
+
+    with _answering():
+        chosen = _system(system)
+        choices = _choices(seed, chaos_image, runs)
+        verdict = play(chosen, choices, release=_release(chosen, release), say=say)
+    raise typer.Exit(exit_code(verdict))
+
+
+@app.command()
+def up(
+    system: str,
+    *,
+    release: Annotated[str | None, typer.Option(help="the newest unless given")] = None,
+    hours: Annotated[float, typer.Option(help="it goes by itself after so long")] = 1.0,
+    storage: Annotated[bool, typer.Option(help="put the data on faulty storage")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    seed: Seed = None,
+    chaos_image: Images = None,
+    runs: Runs = _RUNS,
+) -> None:
+    """Start a cluster to play with; it stays up until `down`, or until its time is over."""
+    from chaoskit.playground import start
+
+    with _answering():
+        chosen = _system(system)
+        label = _release(chosen, release or chosen.releases[-1].label)
+        started = start(
+            chosen,
+            _choices(seed, chaos_image, runs),
+            release=label,
+            storage=storage,
+            keep_s=hours * _HOUR_S,
+        )
+    say(json.dumps(started.document(), indent=1) if as_json else "\n".join(started.lines()))
+
+
+@app.command()
+def down(
+    run: Annotated[str | None, typer.Argument(help="all that were kept unless given")] = None,
+) -> None:
+    """Remove clusters that were left up."""
+    from chaoskit.playground import stop
+
+    with _answering():
+        for line in stop(run):
+            say(line)
+
+
+@app.command()
+def faults(
+    *, as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False
+) -> None:
+    """List faults and changes: what each needs, whether it is available here, what proves it."""
+    from chaoskit.catalogue import project_root
+    from chaoskit.faulttable import rows, table
+
+    found = rows(project_root(Path.cwd()))
+    say(json.dumps([row.document() for row in found], indent=1) if as_json else table(found))
+
+
+@app.command()
+def recheck(
+    run: Annotated[str, typer.Argument(help="a run folder, its name, or latest")],
+    *,
+    runs: Runs = _RUNS,
+    exit_for_bisect: Bisect = False,
+) -> None:
+    """Judge a saved run again by today's promises; needs no engine."""
+    from chaoskit.recheck import recheck as judge_again
+
+    with _answering(for_bisect=exit_for_bisect):
+        verdict, lines = judge_again(run, runs=runs, load=_system)
+        for line in lines:
+            say(line)
+    raise typer.Exit(exit_code(verdict, for_bisect=exit_for_bisect))
+
+
+@app.command()
+def sweep() -> None:
+    """Remove what dead runs have left behind; living ones and kept ones are spared."""
+    from chaoskit import journal
+    from chaoskit.engine import Engine
+    from chaoskit.sweep import sweep as clear
+
+    with _answering():
+        report = clear(journal.default_folder(), Engine, lock_timeout_s=60)
+        for line in report.lines() or ["nothing was left behind"]:
+            say(line)
+    raise typer.Exit(exit_code(Verdict.INFRA) if report.left else 0)
+
+
+def main() -> None:
+    """Run the command line; the entry point `chaoskit`."""
+    app(prog_name="chaoskit")
+
+
+if __name__ == "__main__":
+    main()
