@@ -259,8 +259,9 @@ def cut_off(world: World) -> None:
 
 
 def blink(world: World) -> None:
-    world.kill("n1")
-    world.restart("n1")
+    for number in range(3):
+        world.later(0.1 * number, lambda: world.kill("n1"))
+        world.later(0.1 * number, lambda: world.restart("n1"))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -308,3 +309,26 @@ def test_below_the_quorum_an_honest_node_acknowledges_nothing_and_a_lying_leader
         world.run(5.0)
         done = [one for one in world.attempts[before:] if one.outcome is Outcome.DONE]
         assert len(done) == expected
+
+
+@pytest.mark.parametrize("way", ["killed", "paused", "cut off"])
+@pytest.mark.parametrize("seed", range(5))
+def test_one_busy_node_finds_another_leader_though_the_third_still_believes_in_the_lost_one(
+    way: str, seed: int
+) -> None:
+    world = World(NODES[:3], seed, {})
+    world.ask("n1", Operation(*PUT), lambda: None)
+    world.run(0.5)
+    match way:
+        case "killed":
+            world.kill("n1")
+        case "paused":
+            world.places["n1"].paused = True
+        case _:
+            world.isolate("n1")
+    for number in range(4):
+        world.ask("n2", Operation("put", "k", f"v{number}"), lambda: None)
+        world.run(world.now_s + 2.0)
+    assert world.attempts[-1].outcome is Outcome.DONE
+    unknown = [one for one in world.attempts if one.outcome is not Outcome.DONE]
+    assert len(unknown) <= 1, "only the operation that met the lost leader may suffer"

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from nodes.toys.behaviours import Variant
-from nodes.toys.core import Core
+from nodes.toys.core import OPERATION_S, Core
 from nodes.toys.log import restored
 from nodes.toys.messages import (
     QUESTIONS,
@@ -24,6 +24,7 @@ from nodes.toys.messages import (
     Asked,
     Event,
     Failed,
+    Forward,
     Keep,
     Message,
     Operation,
@@ -34,7 +35,7 @@ from nodes.toys.messages import (
     decode,
     encode,
 )
-from nodes.toys.transport import ANSWER_S
+from nodes.toys.transport import ANSWER_S, FORWARD_S
 
 
 @dataclass
@@ -192,7 +193,10 @@ class World:
             owed = (source, incarnation, target, message.number)
             self._owed[owed] = None
             refused = self.places[target].core is None
-            self.later(delay_s if refused else ANSWER_S, lambda: self._fail(owed, sent=not refused))
+            limit_s = ANSWER_S
+            if isinstance(message, Forward):
+                limit_s = self.random.choice((FORWARD_S, FORWARD_S + OPERATION_S))
+            self.later(delay_s if refused else limit_s, lambda: self._fail(owed, sent=not refused))
             if arrives and not refused:
                 self.later(delay_s, lambda: self.deliver(target, there, Received(source, message)))
         elif arrives:

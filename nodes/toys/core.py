@@ -10,8 +10,8 @@ Rules, after "In search of an understandable consensus algorithm" (Ongaro, Ouste
   answered when its entry is agreed, reads too, so that all are linearizable.
 * There are no heartbeats and no election timers. A node that holds a client's operation and knows
   no leader it can reach starts an election; a leader sends entries when operations come, when a
-  follower's reply shows that it lacks some, and while operations wait. With no operation
-  waiting the core asks for no tick, so an idle cluster is silent.
+  follower's reply shows that it lacks some, and while operations wait. LINGER_S after the last
+  operation ended or came the core asks for no tick any more, so an idle cluster is silent.
 * A trial vote comes before a vote, so that a node that was cut off does not disturb the others. It
   is refused, with the leader's name, by whoever knows a leader that the candidate has not tried.
 * What is answered "refused" had no effect and never will; whatever else did not end is "unknown".
@@ -53,6 +53,7 @@ OPERATION_S = 1.5
 ROUND_S = (0.15, 0.30)
 JITTER_S = 0.05
 REDIAL_S = (0.05, 0.10)
+LINGER_S = 1.0
 RECENT_HEIGHTS = 16
 
 
@@ -66,7 +67,6 @@ class Wait:
     deadline_s: float
     not_before_s: float = 0.0
     target: str = ""
-    term: int = 0
 
 
 @dataclass(slots=True)
@@ -112,6 +112,7 @@ class Core:
         self._leadership: Leadership | None = None
         self._election: Election | None = None
         self._next_round_s = 0.0
+        self._linger_until_s = 0.0
         self._lost: set[str] = set()
         self._unheard: set[str] = set()
 
@@ -186,9 +187,10 @@ class Core:
                 self._send(self.leader, Forward(number, wait.operation))
 
     def _append(self, wait: Wait) -> None:
-        wait.term = self._durable.term
-        self._log.append(wait.term, wait.operation)
-        self._keep("entry", self._log.last, wait.term, *wait.operation.row())
+        self._linger_until_s = self._now_s + LINGER_S
+        term = self._durable.term
+        self._log.append(term, wait.operation)
+        self._keep("entry", self._log.last, term, *wait.operation.row())
         if self.behaviour.takes_begun_for_done and wait.operation.f == "put":
             self._answer(wait, Outcome.DONE, {})
         else:
@@ -211,6 +213,8 @@ class Core:
             for key, wait in list(waits.items()):
                 if wait.deadline_s <= self._now_s:
                     del waits[key]
+                    if wait.target and wait.target == self.leader:
+                        self._lose(wait.target)
                     self._answer(wait, outcome, {"error": "no majority answered in time"})
 
     def _forward(self, source: str, message: Forward) -> None:
@@ -291,11 +295,11 @@ class Core:
         if self._leadership is not None:
             again_s = self._now_s + self._random.uniform(*REDIAL_S)
             self._leadership.failed(event.target, event.number, again_s)
+        if self.leader == event.target:
+            self._lose(event.target)
         wait = self._forwarded.pop(event.number, None)
         if wait is None:
             return
-        if self.leader == event.target:
-            self._lose(event.target)
         if event.sent:
             self._answer(wait, Outcome.UNKNOWN, {"error": f"{event.target} did not answer"})
         else:
@@ -428,8 +432,7 @@ class Core:
             times.append(self._next_round_s)
         elif self._held:
             times += [wait.not_before_s for wait in self._held.values()]
-        if self._appended:
-            assert self._leadership is not None
+        if self._leadership and (self._appended or self._now_s < self._linger_until_s):
             times += self._leadership.pauses()
         return min(times, default=None)
 

@@ -52,7 +52,8 @@ class Counters:
     What befell this node's own connections to one peer since it started.
 
     refused: nobody listened. timed_out: no connection, or no answer, in time. resets: reset by the
-    other side. closed: ended by the other side. handshakes: TLS failed. connected: open now.
+    other side. closed: ended by the other side. handshakes: ended in or by the TLS handshake.
+    connected: open now.
     """
 
     refused: int = 0
@@ -100,7 +101,6 @@ class Peer:
             self._write(self._writer, question)
         else:
             self._queued.append(question)
-            limit_s += DIAL_S
             if self._task is None:
                 self._task = asyncio.get_running_loop().create_task(self._converse())
         loop = asyncio.get_running_loop()
@@ -130,7 +130,10 @@ class Peer:
         except ConnectionRefusedError:
             self.counters.refused += 1
         except (OSError, ValueError):
-            self.counters.resets += 1
+            if self._tls is not None and self._writer is None:
+                self.counters.handshakes += 1
+            else:
+                self.counters.resets += 1
         except EOFError:
             self.counters.closed += 1
         finally:

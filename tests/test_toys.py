@@ -1,0 +1,385 @@
+"""Toys as processes: they serve, survive, are silent when idle, and break each in its one way."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from chaoskit import clock
+from chaoskit.certificates import Authority
+from chaoskit.clock import wait_until
+from chaoskit.system import Unobserved
+from nodes.toys.core import LINGER_S
+from nodes.toys.journal import Corrupt, Journal, line
+from suites.toys.system import CLIENT_PORT, operations, toys
+from tests.toys_processes import ROOT, Toys
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Toys]:
+    with Toys(toys(), tmp_path) as started:
+        yield started
+
+
+def test_any_node_serves_and_all_show_one_height_and_digest(cluster: Toys) -> None:
+    for name in ("n1", "n2", "n3"):
+        assert cluster.ask(name, "put", key="k", value=f"by {name}") == "ok"
+        for other in ("n1", "n2", "n3"):
+            assert cluster.ask(other, "get", key="k") == f"by {name}"
+    assert cluster.ask("n2", "cas", key="k", expect="by n3", value="swapped") == "swapped"
+    assert cluster.ask("n1", "cas", key="k", expect="by n3", value="never") == "kept"
+    assert cluster.ask("n3", "cas", key="new", expect=None, value="first") == "swapped"
+    assert cluster.ask("n3", "get", key="k") == "swapped"
+    seen = cluster.await_agreement(("n1", "n2", "n3"))
+    assert seen.progress == 16
+    assert seen.version == "1"
+
+
+@pytest.mark.parametrize("victim", ["n1", "n2"])
+def test_a_killed_node_is_missed_by_nobody_and_catches_up_with_the_next_load(
+    cluster: Toys, victim: str
+) -> None:
+    others = [name for name in cluster.system.nodes if name != victim]
+    assert cluster.ask("n1", "put", key="k", value="before") == "ok"
+    before = cluster.await_agreement(cluster.system.nodes)
+    cluster.kill(victim)
+    for number in range(20):
+        cluster.ask(others[number % 2], "put", key="k", value=f"during {number}")
+    assert cluster.ask(others[0], "put", key="k", value="served") == "ok"
+    cluster.start(victim)
+    cluster.await_ready([victim])
+    back = cluster.see(victim)
+    assert (back.progress or 0) >= (before.progress or 0), "it lost what it knew"
+    assert cluster.ask(others[1], "get", key="k") == "served"
+    cluster.await_agreement(cluster.system.nodes)
+
+
+def test_what_was_acknowledged_survives_the_kill_of_all(cluster: Toys) -> None:
+    for number in range(10):
+        assert cluster.ask("n1", "put", key=f"k{number}", value=str(number)) == "ok"
+    for name in cluster.system.nodes:
+        cluster.kill(name)
+    for name in cluster.system.nodes:
+        cluster.start(name)
+    cluster.await_ready(cluster.system.nodes)
+    for number in range(10):
+        assert cluster.ask("n2", "get", key=f"k{number}") == str(number)
+
+
+def test_below_the_quorum_nothing_is_acknowledged(cluster: Toys) -> None:
+    assert cluster.ask("n1", "put", key="k", value="above") == "ok"
+    cluster.kill("n2")
+    cluster.kill("n3")
+    for f, value in (("put", "below"), ("get", None), ("cas", "below")):
+        asked = {"key": "k"} | ({"value": value} if value else {})
+        assert cluster.ask("n1", f, **asked) in {"refused", "unknown"}
+    assert cluster.see("n1").ready
+    cluster.start("n2")
+    cluster.await_ready(["n2"])
+    assert cluster.ask("n2", "get", key="k") in {"above", "below"}
+
+
+def test_an_idle_cluster_sends_no_byte_between_its_nodes_faults_or_not(cluster: Toys) -> None:
+    def silent_for(duration_s: float) -> None:
+        wait_until(lambda: waiting() == 0, what="operations ended", timeout_s=5.0)
+        clock.pause(LINGER_S + 0.5)  # so long the last operation may still cause messages
+        before = cluster.relay.total_bytes
+        clock.pause(duration_s)
+        assert cluster.relay.total_bytes == before
+
+    def waiting() -> int:
+        return sum(
+            cluster.see(name).detail["waiting"]
+            for name, process in cluster.processes.items()
+            if process.poll() is None
+        )
+
+    assert cluster.relay.total_bytes == 0, "it spoke before anybody asked"
+    silent_for(1.0)
+    assert cluster.ask("n1", "put", key="k", value="1") == "ok"
+    assert cluster.relay.total_bytes > 0, "the relay does not count"
+    silent_for(1.0)
+    cluster.relay.isolate("n1")
+    silent_for(1.0)
+    assert cluster.ask("n1", "put", key="k", value="2") in {"refused", "unknown"}
+    silent_for(1.0)
+    cluster.relay.heal()
+    cluster.kill("n2")
+    silent_for(1.0)
+
+
+def test_a_node_cut_off_catches_up_after_the_heal(cluster: Toys) -> None:
+    assert cluster.ask("n1", "put", key="k", value="before") == "ok"
+    cluster.relay.isolate("n1")
+    assert cluster.ask("n1", "put", key="k", value="lost") in {"refused", "unknown"}
+    cluster.ask("n2", "put", key="k", value="may meet the old leader")
+    assert cluster.ask("n2", "put", key="k", value="during") == "ok"
+    assert cluster.ask("n3", "get", key="k") == "during"
+    faults = cluster.see("n2").detail["peers"]["n1"]
+    assert faults["resets"] + faults["closed"] > 0
+    cluster.relay.heal()
+    assert cluster.ask("n3", "get", key="k") == "during"
+    cluster.await_answer("n1", "k", "during")
+    cluster.await_agreement(cluster.system.nodes)
+
+
+def test_a_stopped_node_leaves_with_code_0_and_at_once(cluster: Toys) -> None:
+    cluster.ask("n1", "put", key="k", value="1")
+    begun_s = clock.monotonic()
+    cluster.processes["n1"].send_signal(signal.SIGTERM)
+    assert cluster.processes["n1"].wait(5.0) == 0
+    assert clock.monotonic() - begun_s < 2.0
+    assert "stopped by a signal" in cluster.log("n1")
+
+
+def test_a_paused_node_is_missed_by_nobody_and_goes_on(cluster: Toys) -> None:
+    assert cluster.ask("n1", "put", key="k", value="before") == "ok"
+    cluster.processes["n1"].send_signal(signal.SIGSTOP)
+    cluster.ask("n2", "put", key="k", value="finds the leader gone")
+    assert cluster.ask("n2", "put", key="k", value="during") == "ok"
+    assert cluster.see("n2").detail["peers"]["n1"]["timed_out"] > 0
+    cluster.processes["n1"].send_signal(signal.SIGCONT)
+    assert cluster.ask("n3", "put", key="k", value="after") == "ok"
+    cluster.await_agreement(cluster.system.nodes)
+
+
+def test_another_release_reports_another_version(tmp_path: Path) -> None:
+    with Toys(toys(), tmp_path, release="2") as cluster:
+        assert cluster.see("n1").version == cluster.system.release("2").version == "2"
+
+
+def test_twelve_nodes_work_together(tmp_path: Path) -> None:
+    with Toys(toys(12), tmp_path) as cluster:
+        assert cluster.ask("n12", "put", key="k", value="1") == "ok"
+        assert cluster.ask("n7", "get", key="k") == "1"
+        cluster.await_agreement(cluster.system.nodes)
+
+
+# TLS between peers.
+
+
+def secured(folder: Path) -> Toys:
+    system, authority = toys(secure=True), Authority()
+    credentials = {name: authority.issue([name], []) for name in system.nodes}
+    return Toys(system, folder, credentials, authority.certificate_pem)
+
+
+def test_peers_speak_tls_and_a_node_in_plaintext_is_shut_out_until_it_is_back(
+    tmp_path: Path,
+) -> None:
+    with secured(tmp_path) as cluster:
+        assert cluster.ask("n1", "put", key="k", value="before") == "ok"
+        cluster.await_agreement(cluster.system.nodes)
+        cluster.settings["n3"] = {"peer_tls": "off"}
+        cluster.kill("n3")
+        cluster.start("n3")
+        cluster.await_ready(["n3"])
+        assert cluster.ask("n3", "get", key="k") in {"refused", "unknown"}
+        assert cluster.ask("n2", "put", key="k", value="during") == "ok"
+        assert cluster.see("n1").detail["peers"]["n3"]["handshakes"] > 0
+        cluster.settings["n3"] = {}
+        cluster.kill("n3")
+        cluster.start("n3")
+        cluster.await_ready(["n3"])
+        assert cluster.ask("n3", "get", key="k") == "during"
+
+
+@pytest.mark.parametrize("wrong", ["authority", "name"])
+def test_a_node_with_a_wrong_certificate_is_not_spoken_to(tmp_path: Path, wrong: str) -> None:
+    with secured(tmp_path) as cluster:
+        cluster.kill("n3")
+        stranger = Authority()
+        foreign = stranger.issue(["n3"], [])
+        cluster.credentials["n3"] = foreign if wrong == "authority" else cluster.credentials["n2"]
+        cluster.start("n3")
+        cluster.await_ready(["n3"])
+        assert cluster.ask("n1", "put", key="k", value="without n3") == "ok"
+        cluster.ask("n1", "put", key="k", value="again")
+        wait_until(
+            lambda: cluster.see("n1").detail["peers"]["n3"]["handshakes"] > 0,
+            what="a failed handshake at n1",
+            timeout_s=5.0,
+        )
+        assert cluster.see("n3").progress == 0
+
+
+# The broken ones.
+
+
+def test_a_toy_that_forgets_loses_what_it_acknowledged_when_it_is_killed(tmp_path: Path) -> None:
+    with Toys(toys(behaviours={"n1": "forgets"}), tmp_path) as cluster:
+        for number in range(10):
+            assert cluster.ask("n1", "put", key="k", value=str(number)) == "ok"
+        before = cluster.await_agreement(cluster.system.nodes)
+        cluster.kill("n1")
+        cluster.start("n1")
+        cluster.await_ready(["n1"])
+        assert (cluster.see("n1").progress or 0) < (before.progress or 0)
+
+
+def test_a_toy_that_forgets_loses_nothing_when_it_is_stopped(tmp_path: Path) -> None:
+    with Toys(toys(behaviours={"n1": "forgets"}), tmp_path) as cluster:
+        assert cluster.ask("n1", "put", key="k", value="1") == "ok"
+        before = cluster.await_agreement(cluster.system.nodes)
+        cluster.processes["n1"].send_signal(signal.SIGTERM)
+        assert cluster.processes["n1"].wait(5.0) == 0
+        cluster.start("n1")
+        cluster.await_ready(["n1"])
+        assert cluster.see("n1").progress == before.progress
+
+
+def test_a_toy_that_hangs_keeps_its_process_and_sockets_and_serves_nothing(tmp_path: Path) -> None:
+    with Toys(toys(behaviours={"n1": "hangs"}), tmp_path) as cluster:
+        assert cluster.ask("n1", "put", key="k", value="before") == "ok"
+        cluster.kill("n3")
+        cluster.ask("n1", "put", key="k", value="meets the lost peer")
+        with pytest.raises(Unobserved, match="timed_out"):
+            cluster.see("n1", timeout_s=0.5)
+        cluster.start("n3")
+        cluster.await_ready(["n3"])
+        with pytest.raises(Unobserved, match="timed_out"):
+            cluster.see("n1", timeout_s=0.5)
+        assert cluster.processes["n1"].poll() is None
+        socket.create_connection((cluster.address["n1"], CLIENT_PORT), 1.0).close()
+        cluster.ask("n2", "put", key="k", value="finds the leader hanging")
+        assert cluster.ask("n2", "put", key="k", value="after") == "ok"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "answers"),
+    [("honest", {"refused", "unknown"}), ("forks", {"ok"}), ("lies", {"ok"})],
+)
+def test_alone_only_toys_that_fork_or_lie_acknowledge_a_put(
+    tmp_path: Path, behaviour: str, answers: set[str]
+) -> None:
+    with Toys(toys(behaviours={"n1": behaviour}), tmp_path) as cluster:
+        assert cluster.ask("n1", "put", key="k", value="before") == "ok"
+        assert cluster.see("n1").role == "leader"
+        start = cluster.await_agreement(cluster.system.nodes).progress or 0
+        cluster.relay.isolate("n1")
+        for number in range(3):
+            cluster.ask("n1", "put", key="k", value=f"warming {number}")
+        assert cluster.ask("n1", "put", key="k", value="alone") in answers
+        alone = {cluster.see("n1").progress: cluster.see("n1").digest}
+        digests: dict[int | None, str] = {}
+        for number in range(12):
+            cluster.ask("n2", "put", key="k", value=f"together {number}")
+            seen = cluster.see("n2")
+            digests[seen.progress] = seen.digest
+        ((height, digest),) = alone.items()
+        if behaviour == "honest":
+            assert height == start
+        else:
+            assert (height or 0) > start
+            assert digests[height] != digest, "one height, two digests"
+
+
+# Journal, flags, traffic.
+
+
+def test_a_torn_last_record_is_cut_off_and_a_bad_one_before_it_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    good = line(("term", 1, "n1")) + line(("agreed", 0))
+    path.write_bytes(good + line(("term", 2, "n2"))[:-4])
+    journal = Journal(path, buffered_records=0)
+    assert journal.records == [["term", 1, "n1"], ["agreed", 0]]
+    assert path.read_bytes() == good
+    journal.keep([("term", 3, "")])
+    journal.close()
+    again = Journal(path, buffered_records=0)
+    assert again.records[-1] == ["term", 3, ""]
+    again.close()
+    path.write_bytes(b"x" + path.read_bytes())
+    with pytest.raises(Corrupt, match="line 1"):
+        Journal(path, buffered_records=0)
+
+
+def test_a_write_without_room_leaves_the_journal_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path, buffered_records=0)
+    journal.keep([("term", 1, "")])
+    before = path.read_bytes()
+    write = os.write
+
+    def full(file: int, data: bytes) -> int:
+        if len(data) > 5:
+            return write(file, bytes(data[:5]))
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="no space"):
+            journal.keep([("term", 2, "n2")])
+    assert path.read_bytes() == before
+    journal.keep([("term", 2, "n2")])
+    assert path.read_bytes() == before + line(("term", 2, "n2"))
+    journal.close()
+
+
+GOOD = (
+    *("--name", "n1", "--listen", "127.0.0.1:1", "--client", "127.0.0.1:2"),
+    *("--peers", "n1=127.0.0.1:1", "--data", "."),
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 2, "--name"),
+        ((*GOOD, "--name", "n9"), 2, "none of the nodes"),
+        ((*GOOD, "--listen", "nowhere"), 2, "HOST:PORT"),
+        ((*GOOD, "--peers", "n1"), 2, "NAME=HOST:PORT"),
+        ((*GOOD, "--data", "/nowhere"), 2, "no folder"),
+        ((*GOOD, "--behaviour", "rude"), 2, "--behaviour"),
+        ((*GOOD, "--tls-key", "k.pem"), 2, "go together"),
+        (
+            (*GOOD, "--tls-key", "k", "--tls-certificate", "c", "--tls-authority", "a"),
+            2,
+            "cannot use the files",
+        ),
+        ((*GOOD, "--client", "192.0.2.1:2000"), 1, "192.0.2.1"),
+    ],
+)
+def test_a_start_that_cannot_work_says_why(
+    tmp_path: Path, arguments: Sequence[str], code: int, said: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "nodes.toys", *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=10.0,
+        check=False,
+    )
+    assert ended.returncode == code
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_load_is_drawn_from_its_randomness_alone_and_writes_no_value_twice() -> None:
+    def drawn(seed: int) -> list[tuple[str, tuple[tuple[str, object], ...]]]:
+        stream = operations(Random(seed))
+        return [(one.f, tuple(one.value.items())) for one in (next(stream) for _ in range(500))]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    values = [dict(value)["value"] for f, value in drawn(1) if f != "get"]
+    assert len(set(values)) == len(values)
+    assert {f for f, _ in drawn(1)} == {"put", "get", "cas"}
+
+
+@pytest.mark.parametrize(("nodes", "behaviours"), [(2, {}), (13, {}), (3, {"n4": "lies"})])
+def test_a_system_that_cannot_be_is_refused(nodes: int, behaviours: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="toy"):
+        toys(nodes, behaviours=behaviours)
