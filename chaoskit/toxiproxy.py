@@ -390,12 +390,10 @@ def server_binary() -> Path:
 
     The cache is $CHAOSKIT_CACHE, else ~/.cache/chaoskit. Raises ChaosError when neither has one.
     """
-    on_path = shutil.which("toxiproxy-server")
-    if on_path:
-        return Path(on_path)
-    cache = os.environ.get("CHAOSKIT_CACHE")
-    folder = (Path(cache) if cache else Path.home() / ".cache" / "chaoskit") / "bin"
-    found = shutil.which("toxiproxy-server", path=str(folder))
-    if found:
-        return Path(found)
+    cache = Path(os.environ.get("CHAOSKIT_CACHE") or Path.home() / ".cache" / "chaoskit")
+    folder = cache / "bin"
+    for path in (None, str(folder)):
+        found = shutil.which("toxiproxy-server", path=path)
+        if found:
+            return Path(found)
     raise ChaosError(f"no toxiproxy-server on the PATH or in {folder}: run `make setup`")

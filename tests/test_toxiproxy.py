@@ -443,6 +443,46 @@ def test_a_change_that_hangs_holds_up_no_other(client: ToxiproxyClient, shared_p
             )
 
 
+def test_a_stuck_reader_stops_a_toxic_but_not_a_proxy_that_is_disabled_first() -> None:
+    """Toxiproxy issue 558: what is asked in the wrong order hangs the server until it is read."""
+    with (
+        running_server() as (_, port),
+        ToxiproxyClient("127.0.0.1", port, timeout_s=0.4) as client,
+        socket.create_server(("127.0.0.1", 0)) as upstream,
+    ):
+        proxy = spec(upstream=f"127.0.0.1:{upstream.getsockname()[1]}")
+        toxic = Latency(0.05, "upstream")
+        client.populate([proxy])
+        with dialled(proxy) as writer, upstream.accept()[0] as reader:
+            fill(writer)
+            with pytest.raises(TimedOut):
+                client.add_toxic(proxy.name, toxic)
+            with pytest.raises(TimedOut):
+                client.proxies()
+            writer.shutdown(socket.SHUT_WR)
+            while reader.recv(1 << 20):
+                pass
+        state = wait_until(client.proxies, what="the server to go on", timeout_s=5)
+        assert state[proxy.name].toxics == (toxic,), "it was carried out later"
+        with dialled(proxy) as writer, upstream.accept()[0]:
+            fill(writer)
+            client.set_enabled(proxy.name, enabled=False)
+            client.remove_toxic(proxy.name, toxic.name)
+            client.set_enabled(proxy.name, enabled=True)
+            assert client.proxies()[proxy.name] == state_of(proxy)
+
+
+def fill(writer: socket.socket) -> None:
+    """Write until every buffer up to the reader is full."""
+    writer.settimeout(0.3)
+    try:
+        for _ in range(10_000):
+            writer.send(b"x" * 65536)
+    except TimeoutError:
+        return
+    pytest.fail("600 MB did not fill the buffers")
+
+
 def _expect_time_out(client: ToxiproxyClient) -> None:
     with pytest.raises(TimedOut):
         client.set_enabled("dead", enabled=False)
