@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -17,10 +19,13 @@ import pytest
 from chaoskit import clock
 from chaoskit.certificates import Authority
 from chaoskit.clock import wait_until
-from chaoskit.system import Unobserved
+from chaoskit.system import Endpoint, Operation, OutcomeUnknown, Unobserved
+from nodes.toys.behaviours import Variant
 from nodes.toys.core import LINGER_S
 from nodes.toys.journal import Corrupt, Journal, line
-from suites.toys.system import CLIENT_PORT, operations, toys
+from nodes.toys.server import Node, Settings
+from nodes.toys.transport import Address
+from suites.toys.system import CLIENT_PORT, PEER_PORT, ToysClient, observe, operations, toys
 from tests.toys_processes import ROOT, Toys
 
 
@@ -91,7 +96,7 @@ def test_below_the_quorum_nothing_is_acknowledged(cluster: Toys) -> None:
 def test_an_idle_cluster_sends_no_byte_between_its_nodes_faults_or_not(cluster: Toys) -> None:
     def silent_for(duration_s: float) -> None:
         wait_until(lambda: waiting() == 0, what="operations ended", timeout_s=5.0)
-        clock.pause(LINGER_S + 0.5)  # so long the last operation may still cause messages
+        clock.pause(LINGER_S + 0.3)  # so long the last operation may still cause messages
         before = cluster.relay.total_bytes
         clock.pause(duration_s)
         assert cluster.relay.total_bytes == before
@@ -104,17 +109,17 @@ def test_an_idle_cluster_sends_no_byte_between_its_nodes_faults_or_not(cluster: 
         )
 
     assert cluster.relay.total_bytes == 0, "it spoke before anybody asked"
-    silent_for(1.0)
+    silent_for(0.5)
     assert cluster.ask("n1", "put", key="k", value="1") == "ok"
     assert cluster.relay.total_bytes > 0, "the relay does not count"
-    silent_for(1.0)
+    silent_for(0.5)
     cluster.relay.isolate("n1")
-    silent_for(1.0)
+    silent_for(0.5)
     assert cluster.ask("n1", "put", key="k", value="2") in {"refused", "unknown"}
-    silent_for(1.0)
+    silent_for(0.5)
     cluster.relay.heal()
     cluster.kill("n2")
-    silent_for(1.0)
+    silent_for(0.5)
 
 
 def test_a_node_cut_off_catches_up_after_the_heal(cluster: Toys) -> None:
@@ -266,8 +271,7 @@ def test_alone_only_toys_that_fork_or_lie_acknowledge_a_put(
         assert cluster.see("n1").role == "leader"
         start = cluster.await_agreement(cluster.system.nodes).progress or 0
         cluster.relay.isolate("n1")
-        for number in range(3):
-            cluster.ask("n1", "put", key="k", value=f"warming {number}")
+        cluster.ask("n1", "put", key="k", value="finds out that it is alone")
         assert cluster.ask("n1", "put", key="k", value="alone") in answers
         alone = {cluster.see("n1").progress: cluster.see("n1").digest}
         digests: dict[int | None, str] = {}
@@ -324,6 +328,60 @@ def test_a_write_without_room_leaves_the_journal_as_it_was(
     assert path.read_bytes() == before
     journal.keep([("term", 2, "n2")])
     assert path.read_bytes() == before + line(("term", 2, "n2"))
+    journal.close()
+
+
+def test_a_disk_without_room_makes_a_node_mute_until_there_is_room(tmp_path: Path) -> None:
+    place = f"127.{64 + os.getpid() % 128}.255.1"
+    endpoint = Endpoint("n1", place, {"peer": PEER_PORT, "client": CLIENT_PORT})
+    journal = Journal(tmp_path / "journal", buffered_records=0)
+    keep, full = journal.keep, threading.Event()
+
+    def keep_if_room(records: Sequence[Sequence[object]]) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "no space")
+        keep(records)
+
+    journal.keep = keep_if_room  # type: ignore[method-assign]
+    settings = Settings(
+        name="n1",
+        listen=Address(place, PEER_PORT),
+        client=Address(place, CLIENT_PORT),
+        peers={"n1": Address(place, PEER_PORT)},
+        data=tmp_path,
+        variant=Variant.HONEST,
+        release="1",
+        tls=None,
+    )
+
+    def serves() -> bool:
+        try:
+            return observe(endpoint, 0.5).ready
+        except Unobserved:
+            return False
+
+    def use() -> None:
+        wait_until(serves, what="n1 serves", timeout_s=5.0)
+        client = ToysClient(endpoint, 0.5)
+        client.invoke(Operation("put", {"key": "k", "value": "before"}))
+        full.set()
+        with pytest.raises(OutcomeUnknown):
+            client.invoke(Operation("put", {"key": "k", "value": "during"}))
+        mute = observe(endpoint, 0.5)
+        assert (mute.ready, mute.progress) == (False, 1)
+        full.clear()
+        wait_until(lambda: observe(endpoint, 0.5).progress == 2, what="room used", timeout_s=5.0)
+        assert client.invoke(Operation("get", {"key": "k"})) == {"value": "during"}
+        assert observe(endpoint, 0.5).ready
+        client.close()
+
+    async def scenario() -> None:
+        node = asyncio.create_task(Node(settings, journal).run())
+        await asyncio.to_thread(use)
+        node.cancel()
+        await node
+
+    asyncio.run(scenario())
     journal.close()
 
 

@@ -104,17 +104,21 @@ class Node:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, work.cancel)
         port = ClientPort(self._answer)
-        where = self._settings.listen
-        await asyncio.start_server(
-            self._doorkeeper.serve, where.host, where.port, ssl=self._listening
-        )
-        where = self._settings.client
-        await asyncio.start_server(port.serve, where.host, where.port)
+        peer_side, client_side = self._settings.listen, self._settings.client
+        serving = [
+            await asyncio.start_server(
+                self._doorkeeper.serve, peer_side.host, peer_side.port, ssl=self._listening
+            ),
+            await asyncio.start_server(port.serve, client_side.host, client_side.port),
+        ]
         self._say(f"release {self._settings.release} serves, {self._standing()}")
         try:
             await work
         except asyncio.CancelledError:
             self._say("stopped by a signal")
+        finally:
+            for server in serving:
+                server.close()
 
     def _deliver(self, event: Event) -> None:
         if len(self._events) < QUEUE_LIMIT:
