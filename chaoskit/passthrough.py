@@ -26,7 +26,7 @@ from typing import Any
 import mfusepy
 
 from chaoskit.errors import ChaosError
-from chaoskit.passthrough_operations import FileInfo, PassedOperations, recover
+from chaoskit.passthrough_operations import FileInfo, PassedOperations
 from chaoskit.storage_control import (
     FILE_SYSTEM,
     MESSAGE_LIMIT_BYTES,
@@ -38,6 +38,7 @@ from chaoskit.storage_control import (
     encode_state,
 )
 from chaoskit.storage_gate import Gate
+from chaoskit.storage_hidden import recover
 from chaoskit.storage_syscalls import (
     MNT_DETACH,
     Syscalls,

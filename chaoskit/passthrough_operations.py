@@ -26,9 +26,8 @@ Rules:
 * The harness's probe file has no name below the backing directory and takes no inode of it (so a
   full disk refuses its writes, not its opening); it is counted as PROBE_CALLER.
 
-* A file that is unlinked while open gets a hidden name until it is closed (libfuse does that);
-  hidden names are not listed, and those that a killed daemon left are removed by recover(), as a
-  file system's recovery does.
+* A file that is unlinked while open has a hidden name until it is closed: see
+  chaoskit.storage_hidden. A directory that is removed while open can be read no more.
 
 Extended attributes stay out because a file system that has them is asked for one before each
 write. flush has nothing to do, so the kernel is not made to ask.
@@ -46,6 +45,7 @@ from typing import Any, Protocol
 
 from chaoskit.storage_control import PROBE_CALLER, PROBE_NAME, Operation
 from chaoskit.storage_gate import Gate
+from chaoskit.storage_hidden import HIDDEN_PREFIX, OpenFiles, is_hidden, remove_directory
 from chaoskit.storage_syscalls import (
     FALLOC_FL_COLLAPSE_RANGE,
     FALLOC_FL_PUNCH_HOLE,
@@ -54,7 +54,6 @@ from chaoskit.storage_syscalls import (
     allocated_prefix_bytes,
 )
 
-_HIDDEN_PREFIX = ".fuse_hidden"
 _STRIPPED_FLAGS = (
     os.O_APPEND | os.O_DIRECT | os.O_CREAT | os.O_EXCL | os.O_NOCTTY | os.O_SYNC | os.O_DSYNC
 )
@@ -105,6 +104,7 @@ class PassedOperations:
         self._syscalls = syscalls
         self._context = context
         self._probes: set[int] = set()
+        self._files = OpenFiles(backing, syscalls)
 
     # The gate.
 
@@ -135,7 +135,7 @@ class PassedOperations:
             file.fh = self._open_probe()
             return 0
         flags = file.flags & ~_STRIPPED_FLAGS | os.O_NOFOLLOW
-        file.fh = os.open(_below(path), flags, dir_fd=self._backing)
+        file.fh = self._files.opened(os.open(_below(path), flags, dir_fd=self._backing))
         return 0
 
     def create(self, path: str, mode: int, file: FileInfo) -> int:
@@ -153,16 +153,16 @@ class PassedOperations:
         else:
             os.fchown(descriptor, *self._owner_of_new(path))
             os.fchmod(descriptor, stat.S_IMODE(mode))  # a change of owner clears set-id bits
-        file.fh = descriptor
+        file.fh = self._files.opened(descriptor)
         return 0
 
     def _open_probe(self) -> int:
-        name = f"{_HIDDEN_PREFIX}{PROBE_NAME}-{threading.get_ident()}"  # gone two lines below
+        name = f"{HIDDEN_PREFIX}{PROBE_NAME}-{threading.get_ident()}"  # gone two lines below
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         descriptor = os.open(name, flags, 0o600, dir_fd=self._backing)
         os.unlink(name, dir_fd=self._backing)
         self._probes.add(descriptor)
-        return descriptor
+        return self._files.opened(descriptor)
 
     def read(self, _path: None, size: int, offset: int, file: FileInfo) -> bytes:
         """Up to `size` bytes."""
@@ -191,7 +191,7 @@ class PassedOperations:
         """The last close of an open file."""
         self._enter(Operation.METADATA, handle=file.fh)
         self._probes.discard(file.fh)  # before the number can be given out again
-        os.close(file.fh)
+        self._files.close(file.fh)
         return 0
 
     def fallocate(self, _path: None, mode: int, offset: int, size: int, file: FileInfo) -> int:
@@ -276,7 +276,7 @@ class PassedOperations:
         yield "..", {"st_mode": stat.S_IFDIR, "st_ino": os.stat("..", dir_fd=handle).st_ino}, 0
         with os.scandir(handle) as entries:
             for entry in entries:
-                if not entry.name.startswith(_HIDDEN_PREFIX):
+                if not is_hidden(entry.name):
                     yield entry.name, {"st_mode": _kind(entry), "st_ino": entry.inode()}, 0
 
     def fsyncdir(self, _path: None, _datasync: int, handle: int) -> int:
@@ -335,7 +335,7 @@ class PassedOperations:
         if flags & RENAME_WHITEOUT:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._enter(Operation.METADATA)
-        self._syscalls.rename(self._backing, _below(old), _below(new), flags)
+        self._files.rename(_below(old), _below(new), flags)
         return 0
 
     def unlink(self, path: str) -> int:
@@ -347,7 +347,7 @@ class PassedOperations:
     def rmdir(self, path: str) -> int:
         """Remove an empty directory."""
         self._enter(Operation.METADATA)
-        os.rmdir(_below(path), dir_fd=self._backing)
+        remove_directory(self._backing, _below(path))
         return 0
 
     def _give(self, path: str) -> None:
@@ -358,14 +358,6 @@ class PassedOperations:
         uid, gid, _pid = self._context()
         parent = os.stat(_below(str(Path(path).parent)), dir_fd=self._backing)
         return uid, parent.st_gid if parent.st_mode & stat.S_ISGID else gid
-
-
-def recover(backing: Path) -> None:
-    """Remove the files that were unlinked but still open when an earlier daemon was killed."""
-    for directory, _directories, names in os.walk(backing):
-        for name in names:
-            if name.startswith(_HIDDEN_PREFIX):
-                (Path(directory) / name).unlink()
 
 
 def _below(path: str) -> str:

@@ -177,6 +177,27 @@ def test_an_open_file_can_be_unlinked_and_used(disk: Disk) -> None:
     wait_until(lambda: not names(disk.backing), what="nothing left", timeout_s=10)
 
 
+def test_files_opened_closed_and_unlinked_in_a_hurry_leave_nothing(disk: Disk) -> None:
+    for round_ in range(8):
+        (disk.path / "d").mkdir()
+        kept = os.open(disk.path / "d" / "kept", os.O_RDWR | os.O_CREAT)
+        (disk.path / "d" / "kept").unlink()
+
+        def hurry(round_: int = round_) -> None:
+            for number in range(10):
+                file = disk.path / "d" / f"{threading.get_ident()}-{round_}-{number}"
+                with opened(file, os.O_RDWR | os.O_CREAT) as descriptor:
+                    os.pwrite(descriptor, b"x", 0)
+                file.unlink()  # while its close is still under way
+
+        for thread in [started(hurry) for _ in range(4)]:
+            thread.join(timeout=20)
+        (disk.path / "d").rmdir()
+        assert os.pwrite(kept, b"still", 0) == 5
+        os.close(kept)
+        assert names(disk.backing) == []
+
+
 def test_a_shared_map_sees_writes_and_writes_through(disk: Disk) -> None:
     with opened(disk.path / "map", os.O_RDWR | os.O_CREAT) as file:
         os.ftruncate(file, 2 * BLOCK)

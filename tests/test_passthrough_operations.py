@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.passthrough_operations import PassedOperations, recover
+from chaoskit.passthrough_operations import PassedOperations
 from chaoskit.storage_control import (
     PROBE_CALLER,
     PROBE_NAME,
@@ -106,7 +106,7 @@ def test_status_is_complete(files: Files) -> None:
     files.calls.release(None, file)
 
 
-def test_hidden_names_are_not_listed_and_recovered(files: Files) -> None:
+def test_hidden_names_are_not_listed(files: Files) -> None:
     (files.path / "directory").mkdir()
     hidden = files.path / "directory" / ".fuse_hidden0000000100000001"
     hidden.touch()
@@ -116,9 +116,6 @@ def test_hidden_names_are_not_listed_and_recovered(files: Files) -> None:
     files.calls.releasedir(None, handle)
     assert listed.keys() == {".", "..", "file"}
     assert listed["file"]["st_ino"] == (files.path / "directory" / "file").stat().st_ino
-    recover(files.path)
-    assert not hidden.exists()
-    assert (files.path / "directory" / "file").exists()
 
 
 def test_devices_and_whiteouts_are_refused(files: Files) -> None:
