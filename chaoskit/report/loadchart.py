@@ -122,9 +122,10 @@ def _latencies(load: Load, x: Scale) -> Iterator[Shape]:
     for kind in ("p99", "p50"):
         for piece in _pieces(load, x, scale, kind):
             yield Path(polyline(piece), kind, f"{kind} of acknowledged operations")
-        last = known[-1].p99_s if kind == "p99" else known[-1].p50_s
-        shift = 0.0 if kind == "p99" else 9.0
-        yield Label(RIGHT + 6, scale.at(last or 0.0) + shift, kind, "end")
+    upper = scale.at(known[-1].p99_s or 0.0) + 3
+    lower = max(scale.at(known[-1].p50_s or 0.0) + 4, upper + 11)
+    yield Label(RIGHT + 6, upper, "p99", "end")
+    yield Label(RIGHT + 6, lower, "p50", "end")
 
 
 def _floor_decade(value_s: float) -> int:

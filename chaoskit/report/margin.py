@@ -7,6 +7,8 @@ history whose facts it cannot fold (it trusts its events, a report does not) has
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chaoskit import quorate
 from chaoskit.history import History
 from chaoskit.report.document import text_of
@@ -40,7 +42,11 @@ def _intervals(experiment: Experiment, standing: Standing) -> list[quorate.Inter
 def margin_lane(experiment: Experiment, standing: Standing) -> tuple[Lane, ...]:
     """The margin from change to change; no lane when the cluster is not known."""
     spans = joined(_margin(interval) for interval in _intervals(experiment, standing))
-    return (Lane("margin to quorum", "margin", spans),) if spans else ()
+    named = tuple(
+        replace(span, label="") if before is not None and before.label == span.label else span
+        for before, span in zip((None, *spans), spans, strict=False)
+    )
+    return (Lane("margin to quorum", "margin", named),) if named else ()
 
 
 def _margin(interval: quorate.Interval) -> Span:

@@ -96,7 +96,8 @@ def _state_label(event: Event, state: str, release: str) -> str:
     if state == "running":
         return release
     code = whole_of(event.value, "exit_code")
-    return f"exit {code}" if state == "exited" and code is not None else state
+    said = {"exited": "exit", "stopped": "stopped, exit"}.get(state, "")
+    return f"{said} {code}" if said and code is not None else state
 
 
 def _why(event: Event) -> str:
