@@ -75,11 +75,13 @@ def margin(healthy: Collection[str], connected: AbstractSet[Pair], quorum: int) 
     spare = len(largest_clique(healthy, connected)) - quorum
     if spare < 0 or spare == len(healthy) - quorum:
         return spare
-    for lost in range(1, spare + 1):
-        for gone in combinations(sorted(healthy), lost):
-            if not quorate(set(healthy).difference(gone), connected, quorum):
-                return lost - 1
-    return spare
+    for lost in range(1, len(healthy) + 1):
+        if any(
+            not quorate(set(healthy).difference(gone), connected, quorum)
+            for gone in combinations(sorted(healthy), lost)
+        ):
+            return lost - 1
+    return len(healthy)
 
 
 def connected_pairs(

@@ -171,6 +171,25 @@ def test_an_election_under_way_when_all_was_mended_is_no_disturbance() -> None:
     assert judged(story(leads, acts=[(5.5, pause), (7.0, resume)])) == []
 
 
+def test_a_leader_of_the_past_that_does_not_know_it_yet_is_none() -> None:
+    """From 6.0 s on b leads in term 4; a, cut off for a while, says until 14.0 s that it leads."""
+
+    def leads(node: str, time_s: float) -> tuple[str, int]:
+        if node == "a" and time_s < 14.0:
+            return "leader", 3
+        return always(*(("a", 3) if time_s < 6.0 else ("b", 4)))(node, time_s)
+
+    def all_cut(tape: Tape, time_s: float) -> None:
+        tape.part(time_s, ["b"], ["c"], cut=True)
+
+    def mended(tape: Tape, time_s: float) -> None:
+        tape.part(time_s, ["a"], ["b", "c"], cut=False)
+        tape.part(time_s, ["b"], ["c"], cut=False)
+
+    acts = [(5.0, cut_leader), (8.6, all_cut), (9.0, mended)]
+    assert judged(story(leads, acts=acts)) == []
+
+
 def test_no_leader_is_no_evidence() -> None:
     with pytest.raises(Inconclusive):
         judged(story(lambda _node, _time: ("follower", 3)))

@@ -62,10 +62,9 @@ def test_quorate_equals_brute_force_in_all_states(size: int) -> None:
 def test_margin_and_voters_equal_brute_force(size: int) -> None:
     nodes = "abcd"[:size]
     edges = pairs_of(nodes)
-    quorum = size // 2 + 1
     for chosen in product([False, True], repeat=len(edges)):
         connected = frozenset(edge for edge, there in zip(edges, chosen, strict=True) if there)
-        for healthy in subsets(nodes):
+        for healthy, quorum in product(subsets(nodes), range(1, size + 1)):
             able = [one for one in cliques(healthy, connected) if len(one) >= quorum]
             assert voters(healthy, connected, quorum) == frozenset().union(*able)
             if not able:
@@ -211,3 +210,12 @@ def test_owed_share_is_of_the_windows_alone() -> None:
     assert owed_share(history, [(4.0, 6.0)]) == 0.0
     assert owed_share(history, [(0.0, 1.0), (5.0, 7.0)]) == pytest.approx(2 / 3)
     assert owed_share(history, []) is None
+
+
+def test_what_is_conceivable_alone_is_not_owed() -> None:
+    tape = Tape()
+    for node in "bc":
+        tape.handshake(2.0, "a", node, good=False)
+        tape.handshake(2.0, node, "bc".replace(node, ""), good=False)
+    tape.add(4.0, "chaoskit", "note", text="end")
+    assert owed_share(tape.history(), [(0.0, 4.0)]) == pytest.approx(0.5)

@@ -86,7 +86,7 @@ def test_a_cluster_that_starts_forgets_the_last_one_of_its_nodes() -> None:
 def test_a_rollback_to_before_the_slice_is_seen(incarnation: int, broken: int) -> None:
     tape = Tape()
     tape.observe(1.0, "a", 9)
-    tape.observe(1.5, "a", 9)
+    tape.observe(1.5, "a", 2)
     tape.state(2.0, "a", "running", incarnation=incarnation)
     tape.scope(3.0, "start")
     tape.observe(4.0, "a", 3)
@@ -128,6 +128,8 @@ def test_a_test_that_the_runs_end_cut_off_is_unknown(ended: bool, verdict: Verdi
 def test_two_tests_on_two_clusters_side_by_side() -> None:
     tape = Tape()
     tape.cluster(0.5, ["x", "y", "z"], name="c2")
+    tape.state(0.6, "x", "running")
+    tape.link(0.7, "x", "y", cut=True)
     tape.scope(1.0, "start", test="one", cluster="c1")
     tape.scope(1.5, "start", test="one", cluster="c2")
     tape.scope(2.0, "end", test="one", cluster="c1")
@@ -135,3 +137,5 @@ def test_two_tests_on_two_clusters_side_by_side() -> None:
     first, second = scopes(tape.history())
     assert [one.cluster for one in timelines(first.history)] == ["c1"]
     assert [one.cluster for one in timelines(second.history)] == ["c2"]
+    assert [event.process for event in first.history.of("state")] == ["a", "b", "c"]
+    assert [event.f for event in second.history][:3] == ["cluster", "state", "link"]
