@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -36,6 +37,7 @@ from chaoskit.ownership import (
 from chaoskit.removal import EngineObject, Objects, Thing
 
 _LOCK = ".sweep.lock"
+_WORKERS = 4
 _LABELS = (OWNER_LABEL, KEEPER_LABEL)
 _VARIABLES = (OWNER_VARIABLE, KEEPER_VARIABLE)
 
@@ -117,10 +119,9 @@ def sweep(folder: Path, connect: Callable[[], Objects] | None, *, lock_timeout_s
         for draft, writer in journal.drafts(folder):
             if writer.standing() is Standing.DEAD:
                 draft.unlink(missing_ok=True)
-        cleared, spared = [], []
+        dead, spared = [], []
         for run in _runs(journal.read_all(folder), listed):
-            if run.record is not None:
-                notes += run.record.corrupt
+            notes += run.record.corrupt if run.record else ()
             notes += [
                 f"{one} claims to be of run {run.name} and was not touched" for one in run.strange
             ]
@@ -128,7 +129,9 @@ def sweep(folder: Path, connect: Callable[[], Objects] | None, *, lock_timeout_s
             if why:
                 spared.append(Spared(run.name, why))
             else:
-                cleared.append(_clear(run, engine))
+                dead.append(run)
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="sweep") as pool:
+            cleared = list(pool.map(lambda run: _clear(run, engine), dead))
         return Report(tuple(cleared), tuple(spared), tuple(notes))
 
 

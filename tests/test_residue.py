@@ -1,0 +1,162 @@
+"""
+Nothing is left behind: a run killed at every boundary of its journal, and at random moments.
+
+With the reaper alive nothing may be left once it has ended, without it once the next sweep has.
+What chaoskit did not create stays as it was all the while.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+
+import docker
+import pytest
+
+from chaoskit.storage import why_unavailable
+from tests.residue import HEADING, Ground, Point
+from tests.residue_child import IMAGE
+
+SEED = 0x7F3A
+HOST = ("-m", "tests.residue_child", "host")
+ENGINE = ("-m", "tests.residue_child", "engine")
+
+
+@pytest.fixture
+def ground(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ground]:
+    with_engine = request.node.get_closest_marker("engine") is not None
+    made = Ground(tmp_path, f"k{os.getpid()}{Random().randrange(1 << 16):04x}", with_engine)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
+    """Lines to be shown when the test is over, whether it passed or not."""
+    lines: list[str] = []
+    yield lines
+    with capsys.disabled():
+        sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+def table(points: Sequence[Point], title: str, began_s: float) -> list[str]:
+    took_s = time.monotonic() - began_s
+    return [f"{title}: {len(points)} kills, {took_s:.1f} s", HEADING, *(p.row() for p in points)]
+
+
+def check(points: Sequence[Point], *, reaped: bool) -> None:
+    assert [point.where for point in points if point.after_sweep] == []
+    if reaped:
+        # Killed before the reaper was started, only the journal can be left.
+        for point in points:
+            assert all(one.startswith("file ") for one in point.after_reaper), point.row()
+    # The test would prove nothing if nothing had been there.
+    kinds = {thing.split(" ")[0] for point in points for thing in point.at_kill}
+    assert kinds >= {"file"}
+
+
+# With the group killed the reaper does what it does with the process killed, so by day a third of
+# the boundaries must do for that; of the others none is left out.
+WAYS = [
+    ("process", 1),
+    ("reaper first", 1),
+    ("group", 3),
+    pytest.param("group", 1, marks=pytest.mark.nightly),
+]
+
+
+@pytest.mark.parametrize(("how", "every"), WAYS)
+def test_killed_at_every_boundary_on_the_host(
+    ground: Ground, say: list[str], how: str, every: int
+) -> None:
+    began_s = time.monotonic()
+    passed = ground.boundaries(HOST)
+    assert len(passed) >= 20
+    numbers = {*range(0, len(passed), every), passed.index("all is up")}
+    points = ground.kill_everywhere(HOST, sorted(numbers), how)
+    say += table(points, f"host, {how} killed", began_s)
+    check(points, reaped=how != "reaper first")
+    kinds = {thing.split(" ")[0] for point in points for thing in point.at_kill}
+    if why_unavailable():
+        say.append(f"not tried: mount, host rule: {why_unavailable()}")
+    else:
+        assert kinds == {"file", "folder", "process", "mount", "rule"}
+    assert [path.name for path in ground.state.iterdir()] == [".sweep.lock"]
+    assert list(ground.scratch.iterdir()) == []
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("how", "every"), WAYS)
+def test_killed_at_every_boundary_on_the_engine(
+    ground: Ground, say: list[str], how: str, every: int
+) -> None:
+    began_s = time.monotonic()
+    passed = ground.boundaries(ENGINE)
+    # What comes before is the same as on the host.
+    first = next(number for number, name in enumerate(passed) if "will_create" in name)
+    numbers = {*range(first, len(passed), every), passed.index("all is up")}
+    points = ground.kill_everywhere(ENGINE, sorted(numbers), how)
+    say += table(points, f"engine, {how} killed", began_s)
+    check(points, reaped=how != "reaper first")
+    kinds = {thing.split(" ")[0] for point in points for thing in point.at_kill}
+    assert kinds == {"file", "network", "volume", "container"}
+
+
+@pytest.mark.engine
+def test_killed_at_random_moments(ground: Ground, say: list[str]) -> None:
+    began_s = time.monotonic()
+    random = Random(SEED)
+    moments = []
+    for argv in (HOST, ENGINE):
+        child_s = time.monotonic()
+        ground.boundaries(argv)
+        whole_s = time.monotonic() - child_s
+        for number in range(5):
+            run = f"{ground.prefix}-{argv[-1]}-{number}"
+            moments.append((argv, run, random.uniform(0.1, whole_s)))
+    with ThreadPoolExecutor(len(moments)) as pool:
+        points = list(pool.map(lambda moment: ground.kill_at_moment(*moment), moments))
+    ground.sweep(points)
+    say += table(points, f"random moments, seed {SEED:x}", began_s)
+    check(points, reaped=True)
+
+
+@pytest.mark.engine
+def test_what_is_not_ours_stays(ground: Ground, tmp_path: Path) -> None:
+    client = docker.APIClient()
+    name = f"chaoskit-foreign-{os.getpid()}"
+    rule = ("DOCKER-USER", "-i", "cknone1", "-m", "comment", "--comment", name, "-j", "ACCEPT")
+    folder = tmp_path / name
+    folder.mkdir()
+    process = subprocess.Popen(["sleep", "600"], env=os.environ | {"CHAOSKIT": name})
+    network = client.create_network(name, internal=True)["Id"]
+    container = client.create_container(
+        IMAGE, ["sleep", "600"], name=name, host_config=client.create_host_config(init=True)
+    )["Id"]
+    subprocess.run(["iptables", "-w", "5", "-I", *rule], check=True)
+    try:
+        client.start(container)
+        began = client.inspect_container(container)["State"]
+        passed = ground.boundaries(ENGINE)
+        points = ground.kill_everywhere(ENGINE, [passed.index("all is up")], "reaper first")
+        assert points[0].after_reaper
+        assert points[0].after_sweep == ()
+        after = client.inspect_container(container)["State"]
+        assert (after["Running"], after["Pid"]) == (True, began["Pid"])
+        assert client.inspect_network(network)["Name"] == name
+        assert process.poll() is None
+        assert folder.is_dir()
+        subprocess.run(["iptables", "-w", "5", "-C", *rule], check=True)
+    finally:
+        subprocess.run(["iptables", "-w", "5", "-D", *rule], check=False)
+        client.remove_container(container, force=True)
+        client.remove_network(network)
+        client.close()
+        process.kill()
+        process.wait()
