@@ -192,6 +192,7 @@ def test_files_opened_closed_and_unlinked_in_a_hurry_leave_nothing(disk: Disk) -
 
         for thread in [started(hurry) for _ in range(4)]:
             thread.join(timeout=20)
+        wait_until(lambda: len(names(disk.backing / "d")) == 1, what="one kept", timeout_s=10)
         (disk.path / "d").rmdir()
         assert os.pwrite(kept, b"still", 0) == 5
         os.close(kept)
