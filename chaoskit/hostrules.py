@@ -1,8 +1,10 @@
 """
 The host's packet rules that chaoskit needs: who may pass between containers, and who tried to.
 
-Owns: accept rules in the chain DOCKER-USER for the proxies of one cluster's bridge, and reading
-the counter of the engine's own DROP rule on that bridge: packets that tried to go round the proxy.
+Owns: accept rules for the proxies of one cluster's bridge, and reading the counter of the engine's
+own DROP rule on that bridge: packets that tried to go round the proxy. The rules stand in FORWARD
+itself: whenever any network is made the engine takes its chain DOCKER-USER out and puts it back,
+and in between the proxies' own packets would meet the DROP and be counted.
 Refuses: any rule that names another bridge. Needs the right to change the host's rules.
 """
 
@@ -37,7 +39,7 @@ def rules(bridge: str, addresses: Sequence[str], *, comment: str) -> tuple[tuple
     """
     remark = ("-m", "comment", "--comment", comment)
     return tuple(
-        ("DOCKER-USER", "-i", bridge, "-o", bridge, flag, address, *remark, "-j", "ACCEPT")
+        ("FORWARD", "-i", bridge, "-o", bridge, flag, address, *remark, "-j", "ACCEPT")
         for address in addresses
         for flag in ("-s", "-d")
     )
@@ -60,14 +62,17 @@ def remove(rule: Sequence[str]) -> None:
 
 def went_round(bridge: str) -> int:
     """
-    Packets from container to container on `bridge` that the engine's own rule dropped.
+    Packets from container to container on `bridge` that were dropped by our rule.
 
-    Raises ChaosError when that rule is not there: then nothing is known.
+    Raises ChaosError when that rule, or the engine's own behind it, is not there: then the proxy
+    can be passed.
     """
     listed = _run(["iptables-save", "-c", "-t", "filter"])
     name = re.escape(bridge)
-    pattern = rf"^\[(\d+):\d+\] -A \S+ -i {name} -o {name} -j DROP"
-    found = re.findall(pattern, listed, re.MULTILINE)
-    if not found:
-        raise ChaosError(f"no DROP rule of the engine on bridge {bridge}: the proxy can be passed")
-    return sum(int(packets) for packets in found)
+    ours = rf"^\[(\d+):\d+\] -A DOCKER-USER -i {name} -o {name} -m comment .*-j DROP$"
+    found = re.search(ours, listed, re.MULTILINE)
+    behind = re.search(rf"-A \S+ -i {name} -o {name} -j DROP$", listed, re.MULTILINE)
+    if found is None or behind is None:
+        whose = "ours" if found is None else "the engine's own"
+        raise ChaosError(f"no DROP rule on bridge {bridge} ({whose}): the proxy can be passed")
+    return int(found[1])
