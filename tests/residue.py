@@ -52,6 +52,11 @@ class Point:
         )
 
 
+def _first_line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline()
+
+
 HEADING = (
     f"{'killed':64}  {'residue at the kill':>34}  {'reaper':>6}  {'residue after the reaper':>34}"
     f"  {'sweep':>6}  residue after the sweep"
@@ -72,6 +77,7 @@ class Ground:
     folder: Path
     prefix: str
     with_engine: bool
+    lasted_s: float = 0.0  # the last whole run, from its first boundary to its end
     _client: docker.APIClient | None = field(default=None)
 
     def __post_init__(self) -> None:
@@ -94,10 +100,17 @@ class Ground:
         """Let the program live; the boundaries it passed, in order. It must leave nothing."""
         run = f"{self.prefix}-whole"
         child = self.start(argv, run, NEVER, "process")
-        said, errors = child.communicate(timeout=_CHILD_TIMEOUT_S)
+        lines = [_first_line(child)]
+        began_s = time.monotonic()
+        assert child.stdout is not None
+        lines += list(child.stdout)
+        self.lasted_s = time.monotonic() - began_s
+        _, errors = child.communicate(timeout=_CHILD_TIMEOUT_S)
         assert child.returncode == 0, errors
         assert self.residue(run) == ()
-        return [line.split(" ", 2)[2] for line in said.splitlines() if line[:9] == "boundary "]
+        passed = [line.split(" ", 2)[1:] for line in lines if line.startswith("boundary ")]
+        assert [int(number) for number, _ in passed] == list(range(len(passed)))
+        return [name.strip() for _, name in passed]
 
     def kill_everywhere(self, argv: Sequence[str], numbers: Sequence[int], how: str) -> list[Point]:
         """Run the program once for each boundary, some side by side, then sweep once."""
@@ -123,13 +136,15 @@ class Ground:
         return points
 
     def kill_at_moment(self, argv: Sequence[str], run: str, delay_s: float) -> Point:
-        """Run the program and kill it from outside after `delay_s`; the reaper is alive."""
+        """Run the program and kill it from outside `delay_s` after its first boundary."""
         child = self.start(argv, run, NEVER, "process")
+        _first_line(child)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(timeout=delay_s)
         child.kill()
-        child.wait()
-        point = Point(run, f"{argv[-1]} after {delay_s:.3f} s", at_kill=self.residue(run))
+        ended = "" if child.wait() == -9 else ", had ended"
+        where = f"{argv[-1]} after {delay_s:.3f} s{ended}"
+        point = Point(run, where, at_kill=self.residue(run))
         child.communicate(timeout=_CHILD_TIMEOUT_S)
         self.await_reaper(point)
         return point
