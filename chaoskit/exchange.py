@@ -83,7 +83,7 @@ class Probe:
             for connection in self._open:
                 self.hang_up(connection)
             until_s = monotonic() + FAREWELL_S
-            for connection in self._open:
+            for connection in tuple(self._open):  # an end takes it out of the list
                 with suppress(Ended):  # gone, or silent: the probe has what it came for
                     for _chunk in range(LONGEST_EXCHANGE):
                         self.receive(connection, until_s)

@@ -176,8 +176,7 @@ def _ask_beside(probe: Probe, hello: _Hello) -> Serving | None:
         connection = probe.dial()
         probe.send(connection, PLAIN_REQUEST, probe.ends_s)
         asked_s = monotonic()
-        if not probe.readable([hello.connection, connection], probe.ends_s):
-            return Serving(Outcome.TIMED_OUT, probe.took_s())
+        probe.readable([hello.connection, connection], probe.ends_s)
         if probe.readable([hello.connection], 0):
             return None
         answer = probe.receive(connection, probe.ends_s)
@@ -193,9 +192,7 @@ def _ask_beside(probe: Probe, hello: _Hello) -> Serving | None:
 
 
 def _ask_instead(probe: Probe, met: Outcome) -> Serving | None:
-    """Ask in plaintext after a hello met a close or a reset; None when that was answered so."""
-    if met is Outcome.TIMED_OUT:
-        return Serving(met, probe.took_s())
+    """Ask in plaintext after a hello met no answer; None when plaintext is answered in kind."""
     try:
         connection = probe.dial()
         probe.send(connection, PLAIN_REQUEST, probe.ends_s)
@@ -226,7 +223,6 @@ def _served(
             trusted = True if verified else None
         except ssl.SSLCertVerificationError as error:
             trusted, reason = False, _reason(error.verify_code)
-            probe.hang_up(hello.connection)
             leaf = _Hello(probe, unverified, hello.server_name).finish()
     except _Plaintext:
         return Serving(Outcome.PLAINTEXT, probe.took_s())

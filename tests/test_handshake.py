@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import os
+import select
 import socket
 import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +35,7 @@ from chaoskit.handshake import (
 HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\n\r\nno"
 HTTP2_SETTINGS = bytes.fromhex("00000c040000000000000300000064000400100000")
 CLIENT_HELLO = 0x16
+CLONE_NEWNET = 0x40000000  # linux/sched.h
 
 Handler = Callable[[socket.socket], None]
 
@@ -212,6 +217,11 @@ def test_a_wrong_certificate_is_told_and_why(
     assert (seen.kind, seen.trusted, seen.reason) == (Outcome.TLS, False, reason)
     assert seen.fingerprint == fingerprint(leaf.certificate_pem)
     assert seen.not_after is not None
+    [told] = server.failures
+    assert isinstance(told, ssl.SSLError), (
+        "the server was sent an alert, it did not just see an end"
+    )
+    assert not isinstance(told, ssl.SSLEOFError)
 
 
 def test_without_an_authority_nothing_is_judged(authority: Authority, tmp_path: Path) -> None:
@@ -335,6 +345,7 @@ def test_a_tls_server_that_was_paused_is_not_called_plaintext(
 
     def paused(connection: socket.socket) -> None:
         assert complained.wait(10)
+        threading.Event().wait(0.02)
         tls(connection)
 
     def complaining(connection: socket.socket) -> None:
@@ -363,6 +374,46 @@ def test_tls_over_a_slow_link_is_not_called_plaintext(authority: Authority, tmp_
     assert 0.8 < seen.took_s < 2.0
 
 
+def test_tls_that_answers_late_is_heard_beside_a_silent_question(
+    authority: Authority, tmp_path: Path
+) -> None:
+    tls = over_tls(server_context(authority.issue(["n1"], []), tmp_path))
+    asked = threading.Event()
+
+    def paused(connection: socket.socket) -> None:
+        assert asked.wait(10)
+        tls(connection)
+
+    def swallowing(connection: socket.socket) -> None:
+        asked.set()
+        until_closed(connection)
+
+    with serving(paused, swallowing) as server:
+        seen = looked(server, authority, timeout_s=1.5)
+    assert (seen.kind, seen.trusted) == (Outcome.TLS, True)
+    assert seen.took_s < 1.4
+
+
+def test_a_slow_complaint_gives_a_slow_hello_more_time(
+    authority: Authority, tmp_path: Path
+) -> None:
+    tls = over_tls(server_context(authority.issue(["n1"], []), tmp_path))
+    asked = threading.Event()
+
+    def slower(connection: socket.socket) -> None:
+        assert asked.wait(10)
+        threading.Event().wait(0.6)
+        tls(connection)
+
+    def slow(connection: socket.socket) -> None:
+        asked.set()
+        threading.Event().wait(0.4)
+        saying(HTTP_ANSWER)(connection)
+
+    with serving(slower, slow) as server:
+        assert looked(server, authority, timeout_s=1.8).trusted
+
+
 def test_tls_that_came_back_meanwhile_is_not_called_plaintext(
     authority: Authority, tmp_path: Path
 ) -> None:
@@ -373,10 +424,22 @@ def test_tls_that_came_back_meanwhile_is_not_called_plaintext(
         assert (seen.kind, seen.trusted) == (Outcome.TLS, True)
 
 
-def test_a_server_that_answers_plaintext_with_an_alert_is_tls() -> None:
-    with serving(closing, saying(bytes.fromhex("1503010002020a"))) as server:
-        seen = looked(server)
+@pytest.mark.parametrize("on_hello", [closing, silent])
+def test_a_server_that_answers_plaintext_with_an_alert_is_tls(on_hello: Handler) -> None:
+    with serving(on_hello, saying(bytes.fromhex("1503010002020a")), on_hello) as server:
+        seen = looked(server, timeout_s=0.6)
     assert (seen.kind, seen.reason) == (Outcome.TLS, Distrust.OTHER)
+
+
+def test_a_server_of_one_connection_at_a_time_is_not_blocked_by_ours(authority: Authority) -> None:
+    turn = threading.Lock()
+
+    def in_turn(connection: socket.socket) -> None:
+        with turn:
+            plaintext_only(closing)(connection)
+
+    with serving(in_turn) as server:
+        assert looked(server, authority, timeout_s=1.0).kind is Outcome.PLAINTEXT
 
 
 # --- neither
@@ -491,28 +554,89 @@ def test_connections_are_made_by_the_caller_in_its_thread() -> None:
     assert set(threads) == {threading.get_ident()}
 
 
+@pytest.mark.engine
+def test_a_probe_sees_the_network_of_its_thread() -> None:
+    """In a new network namespace even loopback is down; the thread ends with it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    met: list[Outcome] = []
+
+    def elsewhere() -> None:
+        assert libc.unshare(CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        met.append(dial("127.0.0.1", server.port, timeout_s=1.0).kind)
+        met.append(looked(server).kind)
+
+    with serving(closing) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(elsewhere).result(timeout=10)
+        assert dial("127.0.0.1", server.port, timeout_s=1.0).kind is Outcome.ACCEPTED
+    assert met == [Outcome.UNREACHABLE, Outcome.UNREACHABLE]
+
+
+def until_left(connection: socket.socket) -> None:
+    """Read to the end, then see whether a reset follows the FIN."""
+    until_closed(connection)
+    poller = select.poll()
+    poller.register(connection.fileno(), 0)  # errors and hang-ups are always reported
+    if poller.poll(50):
+        raise ConnectionResetError("the probe closed on unread bytes")
+
+
 def test_a_probe_leaves_without_a_reset(authority: Authority, tmp_path: Path) -> None:
     """A close on unread bytes sends RST, and the kernel's count of resets is evidence."""
     greeting = b"x" * 20_000
-    tls = over_tls(server_context(authority.issue(["n1"], []), tmp_path), greeting)
+    context = server_context(authority.issue(["n1"], []), tmp_path)
+
+    def tls(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as session:
+            session.sendall(greeting)
+            until_left(session)
+
     with serving(tls) as server:
         assert looked(server, authority).trusted
         assert looked(server).fingerprint
     assert server.failures == []
+    with serving(tls) as server:
+        assert looked(server, authority, server_name="n2").fingerprint
+    assert not [failure for failure in server.failures if isinstance(failure, ConnectionError)]
 
-    def plain(connection: socket.socket) -> None:
-        connection.sendall(greeting)
-        until_closed(connection)
+    def complaining(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(HTTP_ANSWER + 20 * greeting)
+        until_left(connection)
 
-    with serving(saying(HTTP_ANSWER + 20 * greeting)) as server:
+    with serving(complaining) as server:
         assert looked(server, authority).kind is Outcome.PLAINTEXT
+        assert ask("127.0.0.1", server.port, b"x", timeout_s=1.0).kind is Outcome.ANSWERED
     assert server.failures == []
 
-    with serving(plain) as server:
+    def speaking(connection: socket.socket) -> None:
+        connection.sendall(greeting)
+        until_left(connection)
+
+    with serving(speaking) as server:
         dial("127.0.0.1", server.port, timeout_s=1.0)
-        ask("127.0.0.1", server.port, b"x", timeout_s=1.0)
-        looked(server, authority)
     assert server.failures == []
+
+
+def test_leaving_takes_no_longer_than_the_other_side() -> None:
+    def duration_s(probe: Callable[[], object]) -> float:
+        began_s = monotonic()
+        probe()
+        return monotonic() - began_s
+
+    with serving(saying(HTTP_ANSWER)) as server:
+        polite = min(duration_s(lambda: looked(server)) for _ in range(3))
+        assert polite < FAREWELL_S  # it closes when we do; 2 ms were measured
+
+    release = threading.Event()
+
+    def black_hole(connection: socket.socket) -> None:
+        assert release.wait(10)
+
+    with serving(black_hole) as server:
+        target = ("127.0.0.1", server.port)
+        quiet = min(duration_s(lambda: ask(*target, b"x", timeout_s=0.2)) for _ in range(3))
+        release.set()
+    assert quiet < 0.2 + FAREWELL_S  # who was silent is not waited for again
 
 
 def test_what_it_took_ends_with_the_outcome(authority: Authority, tmp_path: Path) -> None:
