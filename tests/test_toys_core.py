@@ -186,6 +186,19 @@ def test_a_follower_takes_no_entry_as_agreed_that_the_leader_did_not_show_it() -
     assert follower.status()["progress"] == 1
 
 
+def test_a_late_append_takes_nothing_away_and_a_foreign_one_nothing_that_was_agreed() -> None:
+    follower = core("n1", (*OLD, ("agreed", 2)))
+    put = Operation(*PUT)
+    effects = follower.handle(Received("n2", Append(1, 1, 0, 0, ((1, put),), 0)), 0.0)
+    assert sent(effects, "n2").fit is Fit.MATCHED
+    assert records(effects) == []
+    follower.handle(Received("n2", Append(2, 1, 3, 1, (), 3)), 0.0)
+    assert follower.status()["progress"] == 3, "the tail was cut off"
+    effects = follower.handle(Received("n3", Append(3, 2, 1, 1, ((2, put),), 2)), 0.0)
+    assert sent(effects, "n3").fit is Fit.DIVERGED
+    assert not [record for record in records(effects) if record[0] == "entry"]
+
+
 def test_an_entry_of_an_older_term_is_not_agreed_by_counting_copies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

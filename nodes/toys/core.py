@@ -20,12 +20,11 @@ Rules, after "In search of an understandable consensus algorithm" (Ongaro, Ouste
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from nodes.toys.behaviours import Behaviour
-from nodes.toys.leadership import Leadership
+from nodes.toys.leadership import Election, Leadership
 from nodes.toys.log import Durable, Registers
 from nodes.toys.messages import (
     Answer,
@@ -42,12 +41,11 @@ from nodes.toys.messages import (
     ForwardReply,
     Keep,
     Message,
-    Operation,
     Outcome,
     Received,
     Send,
-    Tick,
 )
+from nodes.toys.waiting import Wait, Waiting
 
 OPERATION_S = 1.5
 ROUND_S = (0.15, 0.30)
@@ -55,27 +53,6 @@ JITTER_S = 0.05
 REDIAL_S = (0.05, 0.10)
 LINGER_S = 1.0
 RECENT_HEIGHTS = 16
-
-
-@dataclass(slots=True)
-class Wait:
-    """An operation under way: who asked (`client`, or a peer by name) and until when."""
-
-    number: int
-    operation: Operation
-    client: str
-    deadline_s: float
-    not_before_s: float = 0.0
-    target: str = ""
-
-
-@dataclass(slots=True)
-class Election:
-    """One round of votes, or of trial votes."""
-
-    number: int
-    trial: bool
-    votes: set[str]
 
 
 class Core:
@@ -100,15 +77,11 @@ class Core:
         self._random = random
         self._durable = durable
         self._log = durable.log
-        self._registers = Registers()
-        for index in range(1, durable.agreed + 1):
-            self._registers.apply(self._log.operation(index))
+        self._registers = Registers(durable.log, durable.agreed)
         self._number = first_number
         self._now_s = 0.0
         self._effects: list[Effect] = []
-        self._held: dict[int, Wait] = {}
-        self._forwarded: dict[int, Wait] = {}
-        self._appended: dict[int, Wait] = {}
+        self._waiting = Waiting()
         self._leadership: Leadership | None = None
         self._election: Election | None = None
         self._next_round_s = 0.0
@@ -119,24 +92,22 @@ class Core:
     @property
     def role(self) -> str:
         """leader, candidate or follower."""
-        if self.leader == self.name:
-            return "leader"
-        return "candidate" if self._election else "follower"
+        other = "candidate" if self._election else "follower"
+        return "leader" if self.leader == self.name else other
 
     def status(self) -> Mapping[str, Any]:
         """What the node says of itself."""
         height = self._durable.agreed
         if self.behaviour.takes_begun_for_done:
             height = self._log.last
-        lowest = max(1, height - RECENT_HEIGHTS + 1)
         return {
             "role": self.role,
             "leader": self.leader,
             "term": self._durable.term,
             "progress": height,
             "digest": self._log.digest(height),
-            "recent": {str(one): self._log.digest(one) for one in range(lowest, height + 1)},
-            "waiting": len(self._held) + len(self._forwarded) + len(self._appended),
+            "recent": self._log.recent(height, RECENT_HEIGHTS),
+            "waiting": len(self._waiting),
         }
 
     def number(self) -> int:
@@ -145,21 +116,19 @@ class Core:
         return self._number
 
     def handle(self, event: Event, now_s: float) -> Sequence[Effect]:
-        """Take one event; answers the effects, to be carried out in their order."""
+        """Take one event; answers the effects, to be carried out in their order. A Tick is time."""
         if self.blocked:
             return ()
         self._now_s = now_s
         self._effects = []
         match event:
             case Asked(number, operation):
-                self._held[number] = Wait(number, operation, "client", now_s + OPERATION_S)
+                self._waiting.held[number] = Wait(number, operation, "client", now_s + OPERATION_S)
             case Received(source, message):
                 self._unheard.discard(source)
                 self._received(source, message)
             case Failed():
                 self._failed(event)
-            case Tick():
-                pass
         if self.blocked:
             self.wake_s = None
             return ()
@@ -175,15 +144,15 @@ class Core:
     def _place(self) -> None:
         if not self.leader:
             return
-        for number, wait in list(self._held.items()):
+        for number, wait in list(self._waiting.held.items()):
             if wait.not_before_s > self._now_s:
                 continue
-            del self._held[number]
+            del self._waiting.held[number]
             if self.leader == self.name:
                 self._append(wait)
             else:
                 wait.target = self.leader
-                self._forwarded[number] = wait
+                self._waiting.forwarded[number] = wait
                 self._send(self.leader, Forward(number, wait.operation))
 
     def _append(self, wait: Wait) -> None:
@@ -194,7 +163,7 @@ class Core:
         if self.behaviour.takes_begun_for_done and wait.operation.f == "put":
             self._answer(wait, Outcome.DONE, {})
         else:
-            self._appended[self._log.last] = wait
+            self._waiting.appended[self._log.last] = wait
         self._agree()
 
     def _answer(self, wait: Wait, outcome: Outcome, result: Mapping[str, Any]) -> None:
@@ -205,17 +174,10 @@ class Core:
             self._send(wait.client, reply)
 
     def _expire(self) -> None:
-        for waits, outcome in (
-            (self._held, Outcome.REFUSED),
-            (self._forwarded, Outcome.UNKNOWN),
-            (self._appended, Outcome.UNKNOWN),
-        ):
-            for key, wait in list(waits.items()):
-                if wait.deadline_s <= self._now_s:
-                    del waits[key]
-                    if wait.target and wait.target == self.leader:
-                        self._lose(wait.target)
-                    self._answer(wait, outcome, {"error": "no majority answered in time"})
+        for wait, outcome in self._waiting.expired(self._now_s):
+            if wait.target and wait.target == self.leader:
+                self._lose(wait.target)
+            self._answer(wait, outcome, {"error": "no majority answered in time"})
 
     def _forward(self, source: str, message: Forward) -> None:
         wait = Wait(message.number, message.operation, source, self._now_s + OPERATION_S)
@@ -225,15 +187,15 @@ class Core:
             self._answer(wait, Outcome.ELSEWHERE, {})
 
     def _forward_reply(self, source: str, reply: ForwardReply) -> None:
-        wait = self._forwarded.get(reply.number)
+        wait = self._waiting.forwarded.get(reply.number)
         if wait is None or wait.target != source:
             return
-        del self._forwarded[reply.number]
+        del self._waiting.forwarded[reply.number]
         if reply.outcome is not Outcome.ELSEWHERE:
             self._answer(wait, reply.outcome, reply.result)
             return
         wait.not_before_s = self._now_s + self._random.uniform(0, JITTER_S)
-        self._held[wait.number] = wait
+        self._waiting.held[wait.number] = wait
         if self.leader == source:
             self._lose(source)
             self._believe(reply.leader, reply.term)
@@ -257,7 +219,7 @@ class Core:
         self.leader = leader
         self._election = None
         self._leadership = None
-        waits, self._appended = self._appended, {}
+        waits, self._waiting.appended = self._waiting.appended, {}
         for wait in waits.values():
             self._answer(wait, Outcome.UNKNOWN, {"error": "the leader changed"})
 
@@ -297,18 +259,18 @@ class Core:
             self._leadership.failed(event.target, event.number, again_s)
         if self.leader == event.target:
             self._lose(event.target)
-        wait = self._forwarded.pop(event.number, None)
+        wait = self._waiting.forwarded.pop(event.number, None)
         if wait is None:
             return
         if event.sent:
             self._answer(wait, Outcome.UNKNOWN, {"error": f"{event.target} did not answer"})
         else:
-            self._held[wait.number] = wait
+            self._waiting.held[wait.number] = wait
 
     # Elections: only while an operation is held and no leader is known.
 
     def _campaign(self) -> None:
-        if not self._held or self.leader:
+        if not self._waiting.held or self.leader:
             self._election = None
         elif self._now_s >= self._next_round_s:
             self._round(trial=True)
@@ -349,14 +311,13 @@ class Core:
 
     def _ballot(self, source: str, ballot: Ballot) -> None:
         last = self._log.last
-        mine = (self._log.term(last), last)
-        granted = (ballot.last_term, ballot.last_index) >= mine
+        granted = (ballot.last_term, ballot.last_index) >= (self._log.term(last), last)
         leader = ""
         if ballot.trial:
             if self.leader not in {"", source, *ballot.lost}:
                 leader = self.leader
-            granted = granted and ballot.term > self._durable.term and not leader
-            granted = granted and self.leader != self.name
+            granted = granted and ballot.term > self._durable.term
+            granted = granted and not leader and self.leader != self.name
         else:
             granted = granted and ballot.term == self._durable.term
             granted = granted and self._durable.vote in {"", source}
@@ -385,20 +346,19 @@ class Core:
         self._lost.clear()
         self._follow(source)
         fit, have = self._log.fit(message.previous_index, message.previous_term, agreed)
-        if fit is not Fit.MATCHED:
-            return fit, have
-        for index, (term, operation) in enumerate(message.entries, message.previous_index + 1):
-            if index <= self._log.last:
-                if self._log.term(index) == term:
-                    continue
-                if index <= agreed:
-                    return Fit.DIVERGED, agreed
-                self._log.cut(index)
-            self._log.append(term, operation)
-            self._keep("entry", index, term, *operation.row())
-        end = message.previous_index + len(message.entries)
-        self._advance(min(message.agreed, end))
-        return Fit.MATCHED, end
+        if fit is Fit.MATCHED:
+            known = self._log.known(have, message.entries)
+            new = message.entries[known:]
+            if new and have + known < agreed:
+                return Fit.DIVERGED, agreed
+            if new:
+                self._log.cut(have + known + 1)
+            for term, operation in new:
+                self._log.append(term, operation)
+                self._keep("entry", self._log.last, term, *operation.row())
+            have += len(message.entries)
+            self._advance(min(message.agreed, have))
+        return fit, have
 
     def _agree(self) -> None:
         assert self._leadership is not None
@@ -411,7 +371,7 @@ class Core:
             return
         for index in range(self._durable.agreed + 1, height + 1):
             result = self._registers.apply(self._log.operation(index))
-            wait = self._appended.pop(index, None)
+            wait = self._waiting.appended.pop(index, None)
             if wait is not None:
                 self._answer(wait, Outcome.DONE, result)
         self._durable.agreed = height
@@ -423,16 +383,13 @@ class Core:
                 self._number = append.number
                 self._send(name, append)
 
-    # Small parts.
-
     def _next_wake(self) -> float | None:
-        waits = (*self._held.values(), *self._forwarded.values(), *self._appended.values())
-        times = [wait.deadline_s for wait in waits]
-        if self._held and not self.leader:
+        times = list(self._waiting.deadlines_s())
+        if self._waiting.held and not self.leader:
             times.append(self._next_round_s)
-        elif self._held:
-            times += [wait.not_before_s for wait in self._held.values()]
-        if self._leadership and (self._appended or self._now_s < self._linger_until_s):
+        elif self._waiting.held:
+            times += [wait.not_before_s for wait in self._waiting.held.values()]
+        if self._leadership and (self._waiting.appended or self._now_s < self._linger_until_s):
             times += self._leadership.pauses()
         return min(times, default=None)
 

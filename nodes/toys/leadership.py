@@ -1,5 +1,5 @@
 """
-What a leader knows of its followers, and what it has to tell them.
+What a candidate knows of its votes and a leader of its followers, and what it has to tell them.
 
 Owns: per follower the next entry to send, the one question under way, the pause after a failure.
 Refuses: terms, elections and what is done when entries are agreed.
@@ -15,6 +15,15 @@ from nodes.toys.messages import Append, AppendReply, Fit
 
 ENTRIES_AT_ONCE = 256
 DIVERGED_PAUSE_S = 0.3
+
+
+@dataclass(slots=True)
+class Election:
+    """One round of votes, or of trial votes; `number` is that of its ballots."""
+
+    number: int
+    trial: bool
+    votes: set[str]
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,10 @@ class Log:
         """The digest of the log up to an entry."""
         return self._entries[index - 1].digest if index else GENESIS
 
+    def recent(self, height: int, count: int) -> Mapping[str, str]:
+        """The digests of the last `count` heights up to `height`, by height."""
+        return {str(one): self.digest(one) for one in range(max(1, height - count + 1), height + 1)}
+
     def operation(self, index: int) -> Operation:
         """The operation of an entry."""
         return self._entries[index - 1].operation
@@ -82,6 +86,14 @@ class Log:
             return Fit.DIVERGED, agreed
         return Fit.BEHIND, max(agreed, self._before_term_of(previous))
 
+    def known(self, previous: int, entries: Sequence[tuple[int, Operation]]) -> int:
+        """How many of `entries`, counted from the first, stand after `previous` already."""
+        for count, (term, _) in enumerate(entries):
+            index = previous + count + 1
+            if index > self.last or self.term(index) != term:
+                return count
+        return len(entries)
+
     def _before_term_of(self, index: int) -> int:
         term = self.term(index)
         while index and self.term(index) == term:
@@ -90,10 +102,12 @@ class Log:
 
 
 class Registers:
-    """The value of each key; None where nothing was written."""
+    """The value of each key after the log up to `height`; None where nothing was written."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Log, height: int) -> None:
         self._values: dict[str, str] = {}
+        for index in range(1, height + 1):
+            self.apply(log.operation(index))
 
     def apply(self, operation: Operation) -> Mapping[str, Any]:
         """Carry an operation out; answers what its client is told."""
