@@ -375,6 +375,34 @@ def _partitioned(tape: Tape, cluster: Cluster) -> None:
     cluster.run(5.0)
 
 
+def crowded(tape: Tape) -> dict[str, Any]:
+    """A partition with remarks, operations that were not sent, and three broken promises."""
+    test = "suites/etcd/test_partition.py::test_crowded[3.5.16]"
+    first, cluster = _begin(tape, test)
+    _partitioned(tape, cluster)
+    tape.add(tape.now_s, "chaoskit", "note", text="the old leader answered once more")
+    machine: dict[str, Any] = {"steal": 0.31, "pressure": 0.8, "proxy_lag_s": 0.12}
+    tape.add(tape.now_s, "chaoskit", "machine", **machine, over=True)
+    tape.add(tape.now_s, "chaoskit", "machine", **machine, over=False)
+    tape.add(tape.now_s, "queue", "put", "invoke", op=700_001, node="e1")
+    tape.add(tape.now_s, "queue", "put", "fail", op=700_001, node="e1", cause="not sent")
+    samples = [event for event in tape.events if event["f"] == "observe" and event["type"] == "ok"]
+    samples.sort(key=lambda event: float(event["time_s"]))
+    names = ("no_fork", "no_rollback", "no_fork", "progress_while_quorate", "no_unexpected_exit")
+    reasons = [
+        {
+            "verdict": "FAIL",
+            "by": name,
+            "text": f"{name} is broken",
+            "events": [samples[-40 + number]],
+            "kind": "safety",
+        }
+        for number, name in enumerate(names)
+    ]
+    outcomes: dict[str, Any] = dict.fromkeys(names, "broken")
+    return _judged(tape, test, first, reasons, verdict="FAIL", **outcomes)
+
+
 def partition(tape: Tape) -> dict[str, Any]:
     """A leader cut off; everything holds."""
     test = "suites/etcd/test_partition.py::test_a_majority_goes_on_without_its_leader[3.5.16]"
@@ -576,6 +604,7 @@ SCENARIOS: dict[str, Scenario] = {
     "lost_write": lost_write,
     "unfelt": unfelt,
     "upgrade": upgrade,
+    "crowded": crowded,
 }
 
 

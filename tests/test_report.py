@@ -20,7 +20,7 @@ from chaoskit.report.faultlanes import courses
 from chaoskit.report.load import load, quantile
 from chaoskit.report.margin import standing_of
 from chaoskit.report.page import page
-from chaoskit.report.shapes import Box, Line
+from chaoskit.report.shapes import Box, Label, Line
 from chaoskit.report.source import load as read_folder
 from chaoskit.report.spans import Lane, Span, clipped, joined, thinned
 from chaoskit.report.timeline import Timeline, timeline
@@ -133,6 +133,25 @@ def test_an_exit_by_itself_shows_its_last_words(tmp_path: Path, level: str) -> N
     assert "cluster cannot be downgraded" in text
     assert "3.4.23 → 3.5.16" in text
     assert "spare-member test: one put with the other follower paused" in text
+
+
+def test_remarks_and_unsent_operations_are_shown(tmp_path: Path) -> None:
+    text = _rendered(tmp_path, "crowded").text
+    assert "the old leader answered once more" in text
+    assert "the machine was over its limit: steal=0.31 pressure=0.8 proxy_lag_s=0.12" in text
+    assert text.count("over its limit") == 1
+    assert "1 further operation not sent" in text
+
+
+def test_a_run_without_tests_is_shown_whole(tmp_path: Path) -> None:
+    write_run(tmp_path, ["tls"])
+    history = tmp_path / "history.jsonl"
+    lines = history.read_text().splitlines(keepends=True)
+    history.write_text("".join(line for line in lines if '"scope"' not in line))
+    (tmp_path / "verdicts.json").unlink()
+    text = _Document(report.render(tmp_path)).text
+    assert "NOT JUDGED the whole run on etcd 3.5.16 was not judged" in text
+    assert "0 → 17" in text
 
 
 def test_a_run_of_many_tests_has_an_index_and_opens_what_failed(tmp_path: Path) -> None:
@@ -377,6 +396,36 @@ def test_a_violation_crosses_all_lanes_at_its_last_event(tmp_path: Path) -> None
     assert line.y2 > max(one.y + one.height for one in boxes)
 
 
+def test_labels_of_violations_do_not_lie_on_each_other(tmp_path: Path) -> None:
+    _, shown = _experiment(tmp_path, "crowded")
+    assert len(shown.violations) == 5
+    labels = [mark.label for mark in shown.violations]
+    assert [label.split(" ")[0] for label in labels] == [
+        "no_fork",
+        "no_rollback",
+        "",
+        "progress_while_quorate",
+        "no_unexpected_exit",
+    ]
+    drawn = [
+        one
+        for group in draw_timeline(shown, started_utc="").groups
+        for one in group.shapes
+        if isinstance(one, Label) and one.kind == "violated"
+    ]
+    assert len({one.y for one in drawn}) == len(drawn) == 3  # a fourth row is not begun
+
+
+def test_handshakes_that_fail_have_a_lane(tmp_path: Path) -> None:
+    found, shown = _experiment(tmp_path, "tls")
+    bad, good = (
+        [event.time_s for event in found.events.of("handshake") if event.type == kind]
+        for kind in ("fail", "ok")
+    )
+    (span,) = _lane(shown, "e2 → e3").spans
+    assert (span.kind, span.start_s, span.end_s) == ("handshake", bad[1], good[1])
+
+
 def test_progress_breaks_where_a_node_was_silent(tmp_path: Path) -> None:
     found, shown = _experiment(tmp_path, "tls")
     (e3,) = (one for one in shown.progress if one.label == "e3")
@@ -497,7 +546,7 @@ def test_write_leaves_a_report_and_a_trace(tmp_path: Path) -> None:
     assert {"e1", "Partition", "client 1", "faults and changes"} <= named
     faults = [e for e in trace["traceEvents"] if e["ph"] == "X" and e["pid"] == 2]
     history = read_folder(tmp_path).history
-    assert len(faults) == sum(e.type == "invoke" for e in history.of("fault", "change")) == 8
+    assert len(faults) == sum(e.type == "invoke" for e in history.of("fault", "change")) == 9
     (first, *_) = faults
     assert first["ts"] == round(history.of("fault")[0].time_s * 1e6)
     assert first["ts"] + first["dur"] == pytest.approx(history.of("heal")[1].time_s * 1e6, abs=2)

@@ -75,6 +75,6 @@ def _inner(value: Any) -> str:
         return value
     if isinstance(value, list):
         return f"[{' '.join(_inner(one) for one in value)}]"
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         return " ".join(f"{key}={_inner(one)}" for key, one in value.items())
     return json.dumps(value, ensure_ascii=False, default=str)

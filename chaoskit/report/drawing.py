@@ -39,6 +39,7 @@ _CHART_HEIGHT = 108.0
 _GAP = 12.0
 _SECTIONS = {"node": "Nodes", "fault": "Faults", "change": "Faults", "link": "Links cut"}
 _LABEL_LIMIT = 25
+_END_LIMIT = 9
 
 
 def time_scale(start_s: float, end_s: float) -> Scale:
@@ -171,20 +172,24 @@ def _end_labels(lines: Sequence[Series], scale: Scale) -> Iterator[Shape]:
     for at in sorted(ends):
         y = max(at + 4, lowest + 12)
         lowest = y
-        yield Label(RIGHT + 6, y, cut(" ".join(ends[at]), 9), "end", "start", " ".join(ends[at]))
+        names = " ".join(ends[at])
+        shown = names if len(names) <= _END_LIMIT else f"{len(ends[at])} nodes"
+        shown = cut(names, _END_LIMIT) if len(ends[at]) == 1 else shown
+        yield Label(RIGHT + 6, y, shown, "end", "start", names)
 
 
 def _rows_of_labels(marks: Sequence[Mark], x: Scale) -> tuple[list[int], int]:
     """For each violation the row its label is written in, and how many rows there are (at most 3).
 
-    A label that would lie on another goes one row down; beyond the third row it is left out: -1.
+    A label that would lie on another goes one row down; without a label, and beyond the third row,
+    it is -1.
     """
     ends: list[float] = []
     rows = []
     for mark in marks:
         left = _label_left(mark, x)
         row = next((n for n, end in enumerate(ends) if left > end + 8), len(ends))
-        if row >= 3:
+        if row >= 3 or not mark.label:
             rows.append(-1)
             continue
         if row == len(ends):
@@ -202,10 +207,10 @@ def _crossing(shown: Timeline, x: Scale, bottom: float) -> Iterator[Shape]:
     for cause in shown.causes:
         at = x.at(cause.at_s)
         yield Line(at, 18, at, bottom, "cause", cause.title)
-    rows, _ = _rows_of_labels(shown.violations, x)
+    rows, lowest = _rows_of_labels(shown.violations, x)
     for mark, row in zip(shown.violations, rows, strict=True):
         at = x.at(mark.at_s)
-        yield Line(at, 18 + 13 * max(row, 0), at, bottom, "violation", mark.title)
+        yield Line(at, 18 + 13 * (row if row >= 0 else lowest), at, bottom, "violation", mark.title)
         if row >= 0:
             yield Label(
                 _label_left(mark, x), 14 + 13 * row, mark.label, "violated", "start", mark.title

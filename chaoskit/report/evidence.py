@@ -66,7 +66,7 @@ def _looks(events: Sequence[Event], key: str, *, seen: str, unseen: str) -> tupl
     """A cell a look, those that missed first; beyond some the rest in one line."""
     ordered = sorted(events, key=lambda event: event.type == "ok")
     cells = []
-    shown = len(ordered) if len(ordered) == _SHOWN + 1 else _SHOWN
+    shown = _shown(len(ordered))
     for event in ordered[:shown]:
         after = f"after {duration(number_of(event.value, key))}"
         good = event.type == "ok"
@@ -79,6 +79,11 @@ def _looks(events: Sequence[Event], key: str, *, seen: str, unseen: str) -> tupl
         text = f"{plural(len(rest), 'more probe')}, the last after {last}" if good else unseen
         cells.append(Cell(text, "", "yes" if good else "no"))
     return tuple(cells)
+
+
+def _shown(number: int) -> int:
+    """How many of so many are shown one by one: never all but one."""
+    return number if number <= _SHOWN + 1 else _SHOWN
 
 
 def _effective(course: Course) -> tuple[Cell, ...]:
@@ -104,7 +109,7 @@ def _felt(course: Course) -> tuple[Cell, ...]:
         return (_missing("no counter was read", course),)
     ordered = sorted(course.felt, key=lambda event: -(growth(event) or 0.0))
     cells = []
-    for event in ordered[: _SHOWN + 1]:
+    for event in ordered[: _shown(len(ordered))]:
         before, after = number_of(event.value, "before"), number_of(event.value, "after")
         meter = text_of(event.value, "meter", "unnamed counter")
         if event.type == "ok":

@@ -17,6 +17,7 @@ from chaoskit.report.spans import Lane, Mark, Span
 from chaoskit.report.wording import count, duration, moment
 
 FIELD_LIMIT = 160
+_NAMED_TARGETS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ class Course:
 
     @property
     def label(self) -> str:
-        """The fault and its targets: `Partition e2`."""
+        """The fault and its targets: `Partition e2`, or how many when they are many."""
+        if len(self.targets) > _NAMED_TARGETS:
+            return f"{self.name} {len(self.targets)} nodes"
         return " ".join((self.name, *self.targets))
 
     @property

@@ -7,6 +7,7 @@ judging: margin and owed liveness come from chaoskit.quorate, violations from th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaoskit.report.experiment import Experiment, Finding
@@ -72,7 +73,7 @@ def timeline(
         lanes=tuple(_within(lane, start_s, end_s) for lane in lanes),
         progress=progress(experiment, _BUCKETS[detail]),
         not_owed=clipped(not_owed(experiment, standing), start_s, end_s),
-        violations=tuple(_violation(one) for one in broken[:_VIOLATIONS]),
+        violations=_violations(broken[:_VIOLATIONS]),
         causes=tuple(mark for one in broken[:_VIOLATIONS] for mark in _causes(one)),
     )
 
@@ -93,10 +94,17 @@ def violation_time_s(finding: Finding) -> float:
     return max(event.time_s for event in finding.events)
 
 
-def _violation(finding: Finding) -> Mark:
-    at_s = violation_time_s(finding)
-    label = f"{finding.by} {moment(at_s)}"
-    return Mark(at_s, "violation", f"{finding.by} at {moment(at_s)}: {finding.text}", label)
+def _violations(broken: Sequence[Finding]) -> tuple[Mark, ...]:
+    """A mark a finding, in order of time; the first of each promise has its name as label."""
+    marks: list[Mark] = []
+    named: set[str] = set()
+    for finding in sorted(broken, key=violation_time_s):
+        at_s = violation_time_s(finding)
+        label = "" if finding.by in named else f"{finding.by} {moment(at_s)}"
+        named.add(finding.by)
+        title = f"{finding.by} at {moment(at_s)}: {finding.text}"
+        marks.append(Mark(at_s, "violation", title, label))
+    return tuple(marks)
 
 
 def _causes(finding: Finding) -> tuple[Mark, ...]:
