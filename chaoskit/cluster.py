@@ -306,12 +306,18 @@ class Cluster:
     # -- awaiting ------------------------------------------------------------------------------
 
     def await_steady_state(self, *, timeout_s: float) -> None:
-        """Wait until every node answers and the system calls the answers its steady state."""
+        """
+        Wait until every node answers and the system calls the answers its steady state.
+
+        What was seen before this call does not count.
+        """
+        called_s = clock.monotonic()
 
         def steady() -> bool:
             seen = self.observers.latest()
             answers = {node: one for node, one in seen.items() if one is not None}
-            return len(answers) == len(seen) and self.system.steady(answers)
+            fresh = self.observers.all_asked_since(called_s)
+            return fresh and len(answers) == len(seen) and self.system.steady(answers)
 
         clock.wait_until(
             steady,

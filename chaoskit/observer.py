@@ -34,7 +34,7 @@ class Observers:
     endpoints: dict[str, Endpoint]
     recorder: Recorder
     _latest: dict[str, Observation | None] = field(default_factory=dict)
-    _taken: dict[str, int] = field(default_factory=dict)
+    _asked_s: dict[str, float] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _failure: BaseException | None = None
@@ -42,7 +42,7 @@ class Observers:
     def __enter__(self) -> Self:
         for node in self.endpoints:
             self._latest[node] = None
-            self._taken[node] = 0
+            self._asked_s[node] = 0.0
             thread = threading.Thread(
                 target=self._watch, args=(node,), name=f"observer-{node}", daemon=True
             )
@@ -65,9 +65,9 @@ class Observers:
         self.raise_failure()
         return dict(self._latest)
 
-    def taken(self) -> dict[str, int]:
-        """How many samples of each node were taken so far."""
-        return dict(self._taken)
+    def all_asked_since(self, moment_s: float) -> bool:
+        """Whether the last sample of every node began after `moment_s` (clock.monotonic)."""
+        return all(asked_s >= moment_s for asked_s in self._asked_s.values())
 
     def raise_failure(self) -> None:
         """Raise what ended an observer, if one ended."""
@@ -110,4 +110,4 @@ class Observers:
                 "took_s": round(clock.monotonic() - started_s, 6),
             }
             self.recorder.record(node, "observe", value, kind="ok")
-        self._taken[node] += 1
+        self._asked_s[node] = started_s
