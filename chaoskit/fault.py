@@ -73,10 +73,16 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Testimony:
-    """What proves a change: every probe must see it within `within_s` seconds."""
+    """
+    What proves a change: every probe must see it within `within_s` seconds.
+
+    `while_running` are looks at what a process says of itself: owed unless a target ended by
+    itself, which is not for the change to judge but for the promises.
+    """
 
     probes: Sequence[Probe]
     within_s: float
+    while_running: Sequence[Probe] = ()
 
     def __post_init__(self) -> None:
         if not self.probes:
@@ -321,14 +327,15 @@ def _heal(
     cluster.wire.survey(nodes)
 
 
-def apply(change: Change, *, to: Cluster) -> bool:
+def apply(change: Change, *, to: Cluster, may_exit: bool = False) -> bool:
     """
     Carry out a change and record whether it was witnessed; answers that.
 
-    Raises NotApplicable when it cannot be applied, and whatever it raises half-way.
+    `may_exit` says that the processes of its targets may exit by it, until the next change. Raises
+    NotApplicable when it cannot be applied, and whatever it raises half-way.
     """
     change, nodes = resolved(change, to)
-    number = _announce(to, "change", change, nodes)
+    number = _announce(to, "change", change, nodes, may_exit=may_exit)
     begun_s = clock.monotonic()
     try:
         testimony = change.apply(to)
@@ -336,10 +343,29 @@ def apply(change: Change, *, to: Cluster) -> bool:
         to.recorder.record("chaoskit", "change", {"id": number, "cause": str(error)}, kind="fail")
         raise
     to.recorder.record("chaoskit", "change", {"id": number}, kind="ok")
+
+    def ended() -> bool:
+        return any(to.node(name).state == "exited" for name in nodes)
+
+    owed = [(probe, probe) for probe in testimony.probes]
+    owed += [(probe, _unless(ended, probe)) for probe in testimony.while_running]
     sights = _await_all(
-        testimony.probes, present=True, within_s=testimony.within_s, since_s=begun_s
+        [look for _, look in owed], present=True, within_s=testimony.within_s, since_s=begun_s
     )
-    for probe, sight in zip(testimony.probes, sights, strict=True):
+    witnessed = True
+    for (probe, look), sight in zip(owed, sights, strict=True):
+        if look is not probe and ended():
+            continue
         _record_sight(to, "witnessed", number, probe, sight)
+        witnessed = witnessed and sight.came
     to.wire.survey(nodes)
-    return all(sight.came for sight in sights)
+    return witnessed
+
+
+def _unless(ended: Callable[[], bool], probe: Probe) -> Probe:
+    """The probe, which need not be waited for any more once a process has ended."""
+
+    def look() -> Sighting:
+        return Sighting(present=True, detail="ended") if ended() else probe.look()
+
+    return Probe(probe.name, look)

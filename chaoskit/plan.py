@@ -131,7 +131,7 @@ def run(plan: Plan, *, on: Cluster) -> None:
                 continue
             action = catalogue.make(step.action, step.fields)
             if step.duration_s is None:
-                apply(action, to=on)
+                apply(action, to=on, may_exit=step.may_exit)
                 continue
             one = everything.enter_context(ExitStack())
             one.enter_context(inject(action, into=on, may_exit=step.may_exit))

@@ -44,12 +44,12 @@ def is_frozen(node: Node) -> Probe:
     return Probe(f"the freezer of {node.name}", look)
 
 
-def runs_image(node: Node, *, image_id: str) -> Probe:
-    """Seen when the node's process runs, and from this image."""
+def started_from(node: Node, *, image_id: str) -> Probe:
+    """Seen when the node was started from this image; that it has ended since is in the detail."""
 
     def look() -> Sighting:
-        runs = node.state == "running" and node.image_id == image_id
-        return Sighting(runs, f"{node.state}, from {node.image_id[:19]}")
+        started = node.state in {"running", "exited"} and node.image_id == image_id
+        return Sighting(started, f"{node.state}, from {node.image_id[:19]}")
 
     return Probe(f"the image of {node.name}", look)
 

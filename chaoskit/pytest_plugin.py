@@ -184,13 +184,18 @@ def chaos_session(request: pytest.FixtureRequest) -> Session:
     return _runs(request.config).session()
 
 
-@pytest.fixture
-def chaos_plan(request: pytest.FixtureRequest) -> Plan:
+def _plan(config: pytest.Config) -> Plan:
     """The plan that `--chaos-plan` names; an empty one without."""
     from chaoskit.plan import Plan, read_plan
 
-    named = request.config.getoption("chaos_plan")
+    named = config.getoption("chaos_plan")
     return read_plan(Path(named)) if named else Plan()
+
+
+@pytest.fixture
+def chaos_plan(request: pytest.FixtureRequest) -> Plan:
+    """The plan that `--chaos-plan` names, for the test to carry out; an empty one without."""
+    return _plan(request.config)
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +233,7 @@ def chaos_cluster(
         marker = request.node.get_closest_marker("chaos")
         asked = dict(marker.kwargs) if marker else {}
         release = asked.pop("release", None) or config.getoption("chaos_release")
+        release = release or _plan(config).release
         settings = tuple(sorted(asked.pop("settings", {}).items()))
         setting = Setting(release or system.releases[-1].label, settings, **asked)
         cluster = _chaos_leases.lease(system, setting)

@@ -14,7 +14,7 @@ from typing import ClassVar
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
 from chaoskit.fault import Testimony, target
-from chaoskit.processevidence import reports_version, runs_image
+from chaoskit.processevidence import reports_version, started_from
 
 _WITHIN_S = 20.0
 
@@ -24,13 +24,13 @@ class Upgrade:
     """`node` goes to release `to`, newer or older; one that is down is started with it."""
 
     NEEDS: ClassVar = ("engine", "two releases")
-    PROOF: ClassVar = "the image that runs, and the version the node itself reports"
+    PROOF: ClassVar = "the image it was started from, and the version the node itself reports"
 
     node: str = target()
     to: str = ""
 
     def apply(self, cluster: Cluster) -> Testimony:
-        """Stop, change the image, start; witnessed by the image it runs and the version it says."""
+        """Stop, change the image, start; witnessed by the image and the version it says."""
         try:
             release = cluster.system.release(self.to)
         except LookupError as error:
@@ -46,9 +46,7 @@ class Upgrade:
             )
         node.upgrade(release, image=image)
         return Testimony(
-            probes=[
-                runs_image(node, image_id=wanted),
-                reports_version(cluster, self.node, version=release.version),
-            ],
+            probes=[started_from(node, image_id=wanted)],
             within_s=_WITHIN_S,
+            while_running=[reports_version(cluster, self.node, version=release.version)],
         )

@@ -16,6 +16,7 @@ from chaoskit.http import HttpClient, NoAnswer
 from chaoskit.system import Endpoint, Operation, OutcomeUnknown, Rejected
 
 KEYS = 8
+_EXHAUSTED = 429
 _EVERYTHING = {"key": "AA==", "range_end": "AA=="}  # from \0 to the end (etcd API, RangeRequest)
 
 
@@ -30,10 +31,16 @@ def decode(text: str) -> str:
 
 
 class EtcdClient:
-    """A client of one member."""
+    """
+    A client of one member.
 
-    def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
+    `reads` says how gets are sent, whatever the operation claims: "linearizable", "serializable";
+    as they claim unless given.
+    """
+
+    def __init__(self, endpoint: Endpoint, timeout_s: float, *, reads: str = "") -> None:
         self._endpoint = endpoint
+        self._reads = reads
         self._http = HttpClient(timeout_s)
 
     def invoke(self, operation: Operation) -> Mapping[str, Any]:
@@ -44,7 +51,7 @@ class EtcdClient:
                 answer = self._call("put", _pair(value), writes=True)
                 return {"revision": _revision(answer)}
             case "get":
-                local = value["consistency"] == "serializable"
+                local = (self._reads or value["consistency"]) == "serializable"
                 request = {"key": encode(value["key"]), "serializable": local}
                 answer = self._call("range", request, writes=False)
                 pairs = answer.get("kvs", [])
@@ -89,8 +96,9 @@ class EtcdClient:
             raise Rejected(error.cause) from error
         if status == 200:
             return answer
-        # a member that answers an error may have proposed the write before it lost its leader
-        if writes:
+        # a member that answers an error may have proposed the write before it lost its leader; 429
+        # is ResourceExhausted: over the quota or too far behind, refused and never applied
+        if writes and status != _EXHAUSTED:
             raise OutcomeUnknown(f"status {status}")
         raise Rejected(f"status {status}")
 

@@ -7,6 +7,7 @@ peer appears there, and etcd checks a dialler's address against its certificate.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from chaoskit.system import (
 from suites.etcd.client import EtcdClient, decode, operations
 from suites.etcd.invariants import PROMISES
 
+_LONGEST_SHOWN = 64
 _NEWEST = {
     "key": "AA==",
     "range_end": "AA==",
@@ -106,9 +108,16 @@ def observe(endpoint: Endpoint, timeout_s: float) -> Observation:
         role=role if leader != "0" else "without a leader",
         term=int(state["raftTerm"]),
         progress=int(pair["mod_revision"]) if pair else 0,
-        digest=f"{decode(pair['key'])}={decode(pair.get('value', ''))}" if pair else "",
+        digest=f"{decode(pair['key'])}={_short(decode(pair.get('value', '')))}" if pair else "",
         detail={"leader": leader, "raft_index": int(state["raftIndex"])},
     )
+
+
+def _short(value: str) -> str:
+    """A value as it is, or a digest of one that would swell the history."""
+    if len(value) <= _LONGEST_SHOWN:
+        return value
+    return f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:16]}"
 
 
 def steady(seen: Mapping[str, Observation]) -> bool:
