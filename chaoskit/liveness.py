@@ -121,7 +121,12 @@ def _late(history: History, way: _Return, heal: Event, bound_s: float) -> Violat
         and gap.value["to_s"] > heal.time_s
     ]
     in_time = [event for event in way.samples if event.time_s <= end_s]
-    if unseen or not in_time:
+    if not in_time:
+        seen_s = min(end_s, history.end_s) - heal.time_s
+        raise Inconclusive(
+            f"no sample of {way.node} was begun in the {seen_s:.3f} s after the heal"
+        )
+    if unseen:
         raise Inconclusive(f"{way.node} was not observed all through {bound_s:g} s after the heal")
     if way.back is None and history.end_s < end_s:
         raise Inconclusive(

@@ -1,25 +1,15 @@
 """
 What etcd promises, as functions of the history; written from the promise, knowing no release.
 
-Owns: the five promises below. Refuses: several clusters in one history: revisions of two clusters
+Owns: what holds of etcd at all times (`PROMISES`); `acknowledged_writes_survive` is in
+suites.etcd.durability, the promise about leaders, which a test asks for, in suites.etcd.leadership.
+The operations' values are described in suites.etcd.readings. Refuses: several clusters in one history: revisions of two clusters
 say nothing of each other, so such a history is judged scope by scope (chaoskit.scope).
-
-The operations they read, beside the event's own `op` and `node`:
-
-* `put` key, value; ok: revision. The store's revision at which the write took effect.
-* `get` key, consistency ("linearizable" or "serializable"); ok: value (None: absent), revision
-  (the store's revision at the node that answered), mod_revision (of the key; 0: absent).
-* `txn` key, expected, value: a compare-and-swap on the value; ok: succeeded, revision.
-* `snapshot`: all keys of one node, by a serializable read; ok: revision (the store's revision at
-  that node), pairs: {key: [value, mod_revision, version]}. Taken of every node at a test's end.
-
-No key is ever deleted by the load, and a key is written by these operations alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from chaoskit.errors import Inconclusive
@@ -28,141 +18,14 @@ from chaoskit.invariant import Invariant, Violation, safety
 from chaoskit.linearizability import not_linearizable
 from chaoskit.operations import Attempt, attempts
 from chaoskit.verdict import Kind
+from suites.etcd.durability import acknowledged_writes_survive
+from suites.etcd.readings import Pair, Snapshot, name_of, nodes_of, snapshots_of, writes_of, wrote
 
 # Steps of the search on one key: some seconds. A key with 1000 operations of 5 clients takes 2000.
 _STEP_LIMIT = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """A key's state in a snapshot: value, revision of its last change, number of changes."""
-
-    value: str
-    mod_revision: int
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """All keys of one node as that node has them, at the store's revision there."""
-
-    node: str
-    revision: int
-    pairs: dict[str, _Pair]
-    invoked: int
-    answer: Event
-
-
-def _nodes(history: History) -> tuple[str, ...]:
-    started = [event for event in history.of("cluster") if event.value["event"] == "started"]
-    if len(started) != 1:
-        raise Inconclusive(
-            f"the history holds {len(started)} clusters; revisions are compared within one"
-        )
-    return tuple(started[0].value["nodes"])
-
-
-def _snapshots(history: History) -> list[_Snapshot]:
-    taken = History(history.of("snapshot"))
-    return [
-        _Snapshot(
-            node=attempt.value["node"],
-            revision=attempt.result["revision"],
-            pairs={key: _Pair(*pair) for key, pair in attempt.result["pairs"].items()},
-            invoked=attempt.invoke.index,
-            answer=attempt.completion,
-        )
-        for attempt in attempts(taken)
-        if attempt.acknowledged and attempt.completion is not None
-    ]
-
-
-def _wrote(attempt: Attempt) -> bool:
-    """Whether it is a write that was acknowledged."""
-    if attempt.f == "put":
-        return attempt.acknowledged
-    return attempt.f == "txn" and bool(attempt.result.get("succeeded"))
-
-
-def _writes(history: History) -> list[Attempt]:
-    return [attempt for attempt in attempts(history) if _wrote(attempt)]
-
-
-def _name(write: Attempt) -> str:
-    return f"{write.f} {write.value['key']}={write.value['value']}"
-
-
-def _shown_otherwise(write: Attempt, snapshot: _Snapshot) -> str:
-    """How a snapshot that is new enough contradicts the write; empty when it does not."""
-    revision, pair = write.result["revision"], snapshot.pairs.get(write.value["key"])
-    if pair is None:
-        return "absent"
-    if pair.mod_revision < revision:
-        return f"at {pair.value} of revision {pair.mod_revision}"
-    if pair.mod_revision == revision and pair.value != write.value["value"]:
-        return f"at {pair.value} of the same revision"
-    return ""
-
-
-def _lost(write: Attempt, snapshots: Sequence[_Snapshot], nodes: Sequence[str]) -> Violation | None:
-    """
-    The violation, if the write is gone. `snapshots` are the last of each node.
-
-    Raises Inconclusive when no snapshot taken after it reaches its revision, and not every node
-    was read.
-    """
-    assert write.completion is not None
-    acknowledged, revision = write.completion, write.result["revision"]
-    later = [one for one in snapshots if one.invoked > acknowledged.index]
-    reaching = [one for one in later if one.revision >= revision]
-    contradicting = [one for one in reaching if _shown_otherwise(write, one)]
-    if reaching and not contradicting:
-        return None
-    said = f"{_name(write)} acknowledged by {write.node} at {acknowledged.time_s:.3f} s"
-    if contradicting:
-        where = ", ".join(f"{_shown_otherwise(write, one)} on {one.node}" for one in contradicting)
-        since_s = min(one.answer.time_s for one in contradicting)
-        return Violation(
-            f"{said} (revision {revision}), {where} from {since_s:.3f} s",
-            (*write.events, *(one.answer.index for one in contradicting)),
-        )
-    if set(nodes) <= {one.node for one in later}:
-        highest = max(one.revision for one in later)
-        return Violation(
-            f"{said} (revision {revision}), and no member is beyond revision {highest} any more",
-            (*write.events, *(one.answer.index for one in later)),
-        )
-    raise Inconclusive(f"{said}: no snapshot taken later shows revision {revision}")
-
-
-@safety
-def acknowledged_writes_survive(history: History) -> Sequence[Violation]:
-    """
-    An acknowledged write is in every later snapshot that reaches its revision, and in some.
-
-    Safety. Source: etcd's API guarantees, durability: any completed operation is durable. A newer
-    value of the key with a higher revision is no loss. The latest snapshot of each node counts.
-    """
-    nodes = _nodes(history)
-    snapshots = list({one.node: one for one in _snapshots(history)}.values())
-    writes = _writes(history)
-    if not writes:
-        raise Inconclusive("no write was acknowledged")
-    violations: list[Violation] = []
-    missing: Inconclusive | None = None
-    for write in writes:
-        try:
-            lost = _lost(write, snapshots, nodes)
-        except Inconclusive as unseen:
-            missing = missing or unseen
-            continue
-        violations.extend([lost] if lost else [])
-    if not violations and missing is not None:
-        raise missing
-    return violations
-
-
-def _differences(one: _Snapshot, other: _Snapshot) -> list[str]:
+def _differences(one: Snapshot, other: Snapshot) -> list[str]:
     """What two snapshots say differently of the revisions that both have reached."""
     both = min(one.revision, other.revision)
     found = []
@@ -176,7 +39,7 @@ def _differences(one: _Snapshot, other: _Snapshot) -> list[str]:
     return found
 
 
-def _pair_text(pair: _Pair | None) -> str:
+def _pair_text(pair: Pair | None) -> str:
     return "absent" if pair is None else f"{pair.value} (revision {pair.mod_revision})"
 
 
@@ -190,8 +53,8 @@ def _two_writes(writes: Sequence[Attempt]) -> list[Violation]:
         if earlier is not write:
             found.append(
                 Violation(
-                    f"revision {revision} was given to {_name(earlier)} by {earlier.node} and to "
-                    f"{_name(write)} by {write.node}",
+                    f"revision {revision} was given to {name_of(earlier)} by {earlier.node} and to "
+                    f"{name_of(write)} by {write.node}",
                     (*earlier.events, *write.events),
                 )
             )
@@ -199,7 +62,7 @@ def _two_writes(writes: Sequence[Attempt]) -> list[Violation]:
 
 
 def _shown_against(
-    writes: Sequence[Attempt], history: History, snapshots: Sequence[_Snapshot]
+    writes: Sequence[Attempt], history: History, snapshots: Sequence[Snapshot]
 ) -> list[Violation]:
     """Snapshots and reads that show another key or value at an acknowledged write's revision."""
     by_revision = {write.result["revision"]: write for write in writes}
@@ -225,8 +88,8 @@ def _shown_against(
         if write is not None and (key, value) != (write.value["key"], write.value["value"]):
             found.append(
                 Violation(
-                    f"revision {revision} is {_name(write)} by {write.node}, and {key}={value} on "
-                    f"{node}",
+                    f"revision {revision} is {name_of(write)} by {write.node}, and "
+                    f"{key}={value} on {node}",
                     (*write.events, *events),
                 )
             )
@@ -242,9 +105,9 @@ def one_value_per_revision(history: History) -> Sequence[Violation]:
     Compared: the latest snapshot of each node with each other's, up to the revision that both have
     reached; acknowledged writes with each other, with snapshots and with reads.
     """
-    nodes = _nodes(history)
-    snapshots = _snapshots(history)
-    writes = _writes(history)
+    nodes = nodes_of(history)
+    snapshots = snapshots_of(history)
+    writes = writes_of(history)
     violations = _two_writes(writes) + _shown_against(writes, history, snapshots)
     latest = {one.node: one for one in snapshots}
     ordered = [latest[node] for node in nodes if node in latest]
@@ -272,7 +135,7 @@ def revision_never_goes_back(history: History) -> Sequence[Violation]:
     before they were asked (a write must be later, not equal); serializable reads with what the
     same node answered before, as long as it keeps its data (per incarnation).
     """
-    _nodes(history)
+    nodes_of(history)
     violations: list[Violation] = []
     highest: Event | None = None
     highest_of: dict[str, Event] = {}
@@ -308,7 +171,7 @@ def revision_never_goes_back(history: History) -> Sequence[Violation]:
                 continue
             compared = True
             least = floor.value["revision"]
-            if revision < least or (_wrote(attempt) and revision == least):
+            if revision < least or (wrote(attempt) and revision == least):
                 violations.append(
                     Violation(
                         f"{attempt.f} by {node} answered revision {revision} at "
