@@ -3,8 +3,8 @@ What etcd promises, as functions of the history; written from the promise, knowi
 
 Owns: what holds of etcd at all times (`PROMISES`); `acknowledged_writes_survive` is in
 suites.etcd.durability, the promise about leaders, which a test asks for, in suites.etcd.leadership.
-The operations' values are described in suites.etcd.readings. Refuses: several clusters in one history: revisions of two clusters
-say nothing of each other, so such a history is judged scope by scope (chaoskit.scope).
+The operations' values are described in suites.etcd.readings. Refuses: several clusters in one
+history: their revisions say nothing of each other, so it is judged scope by scope (chaoskit.scope).
 """
 
 from __future__ import annotations
