@@ -174,7 +174,8 @@ def _change(case: _Case) -> list[Reason]:
     if not case.of("change", "ok"):
         reasons.append(case.missing("was begun and not ended"))
     witnesses = case.of("witnessed", "ok", "fail")
-    if not witnesses or any(event.type == "fail" for event in witnesses):
+    denied = any(event.type == "fail" for event in witnesses)
+    if not witnesses or (denied and not case.opening.value.get("asks")):
         reasons.append(case.missing("was not witnessed", case.of("witnessed", "fail")))
     return reasons
 

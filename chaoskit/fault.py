@@ -327,15 +327,16 @@ def _heal(
     cluster.wire.survey(nodes)
 
 
-def apply(change: Change, *, to: Cluster, may_exit: bool = False) -> bool:
+def apply(change: Change, *, to: Cluster, may_exit: bool = False, asks: bool = False) -> bool:
     """
     Carry out a change and record whether it was witnessed; answers that.
 
-    `may_exit` says that the processes of its targets may exit by it, until the next change. Raises
+    `may_exit` says that the processes of its targets may exit by it, until the next change; `asks`
+    that whether it succeeds is the question: a witness that denies it is then an answer. Raises
     NotApplicable when it cannot be applied, and whatever it raises half-way.
     """
     change, nodes = resolved(change, to)
-    number = _announce(to, "change", change, nodes, may_exit=may_exit)
+    number = _announce(to, "change", change, nodes, may_exit=may_exit, asks=asks)
     begun_s = clock.monotonic()
     try:
         testimony = change.apply(to)

@@ -23,6 +23,10 @@ _RECIPE_TIMEOUT_S = 900.0
 _OPTION = re.compile(r"(?P<system>[^@=]+)@(?P<release>[^=]+)=(?P<reference>.+)")
 
 
+class Mislabelled(UsageError):
+    """An image says of itself that it holds another release."""
+
+
 def parse_image_options(options: Sequence[str]) -> dict[tuple[str, str], str]:
     """
     Read `SYSTEM@RELEASE=REF` options; answers references by (system, release).
@@ -51,8 +55,8 @@ class Images:
         """
         The reference of an image the engine has.
 
-        Raises UsageError when it is not there and cannot be made, or when its label says that it
-        holds another release.
+        Raises UsageError when it is not there and cannot be made, Mislabelled when its label says
+        that it holds another release.
         """
         own = self.own.get((system.name, release.label))
         reference = own or release.image
@@ -68,7 +72,7 @@ class Images:
             )
         said = found[1].get(RELEASE_LABEL, release.label)
         if said != release.label:
-            raise UsageError(
+            raise Mislabelled(
                 f"image {reference} is labelled as release {said}, not {release.label}"
             )
         return reference
