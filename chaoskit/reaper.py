@@ -8,10 +8,10 @@ reaper is its keeper and waits until then, or until someone removes the run (`ch
 Otherwise it removes everything of the run, and the journal last; what cannot be removed stays
 journalled for the next sweep.
 
-It lives in its own session and ignores SIGINT, SIGTERM and SIGHUP, so that Ctrl-C, twice or ten
-times, and signals to the process group do not reach it. It holds no file of its parent but the
-pipe, and it also watches the parent's pid, since a forked child of the parent may hold the pipe's
-other end for longer than the parent lives.
+It lives in its own session, and SIGINT, SIGTERM and SIGHUP are held back from it, so that Ctrl-C,
+twice or ten times, and signals to the process group do not reach it. It holds no file of its parent
+but the pipe, and it also watches the parent's pid, since a forked child of the parent may hold the
+pipe's other end for longer than the parent lives.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from chaoskit.ownership import ENGINE_KINDS
 if TYPE_CHECKING:  # imported when it is time to remove: starting must cost next to nothing
     from chaoskit.removal import Objects
 
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FIRST_INHERITED = 3
 _LAST_INHERITED = 4096
 _KEEPER_POLL_S = 0.5
@@ -95,8 +95,7 @@ def watch(written: Journal) -> Reaper:
                 (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
             ],
             setsid=True,
-            # Held back until it ignores them.
-            setsigmask=_IGNORED,
+            setsigmask=_HELD_BACK,  # for good, from its very first moment
         )
     except OSError as error:
         os.close(writing)
@@ -187,8 +186,6 @@ def _engine(record: journal.Record) -> Objects | None:
 
 def main(arguments: list[str]) -> int:
     """Watch, keep, clear up; 0 when nothing is left."""
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
     os.closerange(_FIRST_INHERITED, _LAST_INHERITED)
     os.chdir("/")
     (path,) = (Path(argument) for argument in arguments)

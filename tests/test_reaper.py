@@ -138,6 +138,16 @@ def await_dead(process: Identity) -> None:
     )
 
 
+def await_watching(keeper: Identity) -> None:
+    """Until it is up: before that it would find out by itself that its parent is gone."""
+    folder = Path(f"/proc/{keeper.pid}/fd")
+    wait_until(
+        lambda: any("pidfd" in str(path.readlink()) for path in folder.iterdir()) or None,
+        what="the reaper to watch",
+        timeout_s=10.0,
+    )
+
+
 def keeper_of(run: Run) -> Identity:
     keeper = run.record().keeper
     assert keeper is not None
@@ -177,12 +187,7 @@ def test_signals_to_the_reaper_itself_do_not_reach_it(start: Start) -> None:
     keeper = keeper_of(run)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(keeper.pid, number)  # it may still be at its imports
-    folder = Path(f"/proc/{keeper.pid}/fd")
-    wait_until(
-        lambda: any("pidfd" in str(path.readlink()) for path in folder.iterdir()) or None,
-        what="the reaper to watch",
-        timeout_s=10.0,
-    )
+    await_watching(keeper)
     assert os.getsid(keeper.pid) == keeper.pid
     run.process.kill()
     run.end()
@@ -209,6 +214,7 @@ print(pid, flush=True)
     run = start(forking)
     holder = identity.of(int(run.first_line))
     assert holder is not None
+    await_watching(keeper_of(run))
     try:
         run.process.kill()
         run.process.wait()
@@ -220,20 +226,12 @@ print(pid, flush=True)
 
 
 def test_it_holds_no_file_of_its_parent(start: Start) -> None:
-    run = start(WATCHED)
+    # As a lock that a shell opened, which its children inherit.
+    opened = "os.set_inheritable(os.open('/dev/zero', os.O_RDONLY), True)\n"
+    run = start(opened + WATCHED)
     keeper = keeper_of(run)
-    folder = Path(f"/proc/{keeper.pid}/fd")
-
-    def held() -> list[str]:
-        return sorted(str(path.readlink()) for path in folder.iterdir())
-
-    wait_until(
-        lambda: any("pidfd" in one for one in held()) or None,
-        what="the reaper to watch",
-        timeout_s=10.0,
-        last=lambda: str(held()),
-    )
-    files = held()
+    await_watching(keeper)
+    files = [str(path.readlink()) for path in Path(f"/proc/{keeper.pid}/fd").iterdir()]
     assert len(files) == 4
     assert files.count("/dev/null") == 2
     assert Path(f"/proc/{keeper.pid}/cwd").readlink() == Path("/")
