@@ -145,10 +145,24 @@ class _Search:
         self.state = initial
         self.placed = 0
         self.done = 0
-        self.path: list[tuple[int, Hashable, bool]] = []
+        self.unseen = False
+        self.path: list[tuple[int, Hashable, bool, bool]] = []
+
+    def next_state(self, number: int) -> object:
+        """
+        What the register holds when this call comes next, _IMPOSSIBLE if it cannot.
+
+        A call of unknown outcome is given a place only for the sake of the one after it, which must
+        look at the register: a put would hide it, and then it may as well never have happened.
+        """
+        call = self.calls[number]
+        if self.unseen and call.kind is CallKind.PUT:
+            return _IMPOSSIBLE
+        return _after(call, self.state)
 
     def place(self, number: int, state: Hashable, *, forced: bool) -> None:
-        self.path.append((number, self.state, forced))
+        self.path.append((number, self.state, self.unseen, forced))
+        self.unseen = self.calls[number].returned is None
         self.state = state
         self.placed |= 1 << number
         self.done += self.calls[number].returned is not None
@@ -157,7 +171,7 @@ class _Search:
     def retreat(self) -> int | None:
         """Undo the last choice and all that followed from it; answers the call, None for none."""
         while self.path:
-            number, self.state, forced = self.path.pop()
+            number, self.state, self.unseen, forced = self.path.pop()
             self.placed ^= 1 << number
             self.done -= self.calls[number].returned is not None
             self.line.put_back(number)
@@ -197,7 +211,7 @@ def misfit(
     search = _Search(kept, initial)
     search.absorb()
     line = search.line
-    seen: set[tuple[int, Hashable]] = set()
+    seen: set[tuple[int, Hashable, bool]] = set()
     stuck: tuple[int, Call] | None = None
     position = line.following[0]
     for _ in range(step_limit):
@@ -205,8 +219,8 @@ def misfit(
             return None
         number = line.number[position]
         if not line.is_answer[position]:
-            state = _after(kept[number], search.state)
-            mark = (search.placed | 1 << number, state)
+            state = search.next_state(number)
+            mark = (search.placed | 1 << number, state, kept[number].returned is None)
             if state is _IMPOSSIBLE or mark in seen:
                 position = line.following[position]
                 continue

@@ -126,6 +126,18 @@ def test_it_gives_up() -> None:
         misfit(calls, step_limit=2000)
 
 
+def test_many_unknown_writes_beside_a_failed_swap() -> None:
+    """Each may explain the swap, so none can be left out; they must not multiply."""
+    calls = [put(str(number), number, None) for number in range(40)]
+    for number in range(50, 250, 4):
+        calls.append(put("x", number, number + 1))
+        calls.append(get("x", number + 2, number + 3))
+    swap = Call(CallKind.SWAP, 300, 301, "y", "x", succeeded=False)
+    assert misfit([*calls, swap], step_limit=1_000_000) is None
+    late = [get("x", 302, 303), get("0", 304, 305), get("x", 306, 307)]
+    assert misfit([*calls, swap, *late], step_limit=1_000_000) is late[0]
+
+
 def test_the_violation_names_the_read_and_the_write_before_it() -> None:
     tape = Tape()
     tape.operation(1.0, "put", key="k", value="old")
