@@ -81,7 +81,8 @@ class Ground:
     _client: docker.APIClient | None = field(default=None)
 
     def __post_init__(self) -> None:
-        self.state, self.scratch = self.folder / "state", self.folder / "scratch"
+        # Where $XDG_STATE_HOME would have it, for programs that take it from there.
+        self.state, self.scratch = self.folder / "chaoskit/journal", self.folder / "scratch"
         self.state.mkdir(parents=True)
         self.scratch.mkdir()
 

@@ -19,13 +19,17 @@ from random import Random
 import docker
 import pytest
 
+from chaoskit.rundir import read_verdicts
 from chaoskit.storage import why_unavailable
+from chaoskit.verdict import Verdict
+from tests.boundaries import HOWS
 from tests.residue import HEADING, Ground, Point
 from tests.residue_child import IMAGE
 
 SEED = 0x7F3A
 HOST = ("-m", "tests.residue_child", "host")
 ENGINE = ("-m", "tests.residue_child", "engine")
+CLUSTER = ("-m", "tests.residue_cluster_child")
 
 
 @pytest.fixture
@@ -106,6 +110,35 @@ def test_killed_at_every_boundary_on_the_engine(
     check(points, reaped=how != "reaper first")
     kinds = {thing.split(" ")[0] for point in points for thing in point.at_kill}
     assert kinds == {"file", "network", "volume", "container"}
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    ("how", "every"),
+    [
+        ("process", 13),
+        ("reaper first", 17),
+        *(pytest.param(how, 1, marks=pytest.mark.nightly) for how in HOWS),
+    ],
+)
+def test_a_real_cluster_killed_as_it_starts_and_stops(
+    ground: Ground, say: list[str], how: str, every: int
+) -> None:
+    began_s = time.monotonic()
+    passed = ground.boundaries(CLUSTER)
+    numbers = {*range(0, len(passed), every), passed.index("all is up")}
+    points = ground.kill_everywhere(CLUSTER, sorted(numbers), how)
+    title = f"cluster of toys, {how} killed at {len(points)} of {len(passed)} boundaries"
+    say += table(points, title, began_s)
+    check(points, reaped=how != "reaper first")
+    (everything,) = (point for point in points if point.where.endswith("all is up"))
+    kinds = {thing.split(" ")[0] for thing in everything.at_kill}
+    assert kinds == {"file", "folder", "process", "mount", "rule", "network", "container"}
+    for point in points:
+        # However it died, the run says of itself that it was cut short.
+        verdicts = read_verdicts(ground.folder / "runs" / point.run / "latest")
+        assert verdicts.finished is point.where.endswith("the journal went")
+        assert verdicts.verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.engine
