@@ -61,11 +61,12 @@ def _choices(seed: str | None, images: list[str] | None, runs: Path) -> Choices:
     from chaoskit.catalogue import project_root
     from chaoskit.session import Choices, draw_seed, typed_command
 
+    drawn = draw_seed()
     return Choices(
-        seed=seed or draw_seed(),
+        seed=seed or drawn,
         project=project_root(Path.cwd()),
         runs=runs,
-        command=typed_command(),
+        command=typed_command() if seed else f"{typed_command()} --seed {drawn}",
         images=tuple(images or ()),
     )
 

@@ -68,7 +68,9 @@ def went_round(bridge: str) -> int:
     """
     listed = _run(["iptables-save", "-c", "-t", "filter"])
     name = re.escape(bridge)
-    found = re.search(rf"^\[(\d+):\d+\] -A FORWARD -i {name} -o {name} -j DROP$", listed, re.M)
+    found = re.search(
+        rf"^\[(\d+):\d+\] -A FORWARD -i {name} -o {name} -j DROP$", listed, re.MULTILINE
+    )
     if found is None:
         raise ChaosError(f"no DROP rule of the engine on bridge {bridge}: the proxy can be passed")
     return int(found[1])
