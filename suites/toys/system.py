@@ -43,8 +43,6 @@ PEER_PORT = 7001
 CLIENT_PORT = 7002
 KEYS = 5
 FEWEST, MOST = 3, 12
-IMAGE = "chaoskit/toys:local"
-RECIPE = ("docker/image.sh", "toys")
 
 
 def toys(
@@ -72,10 +70,7 @@ def toys(
             Port("client", CLIENT_PORT),
         ),
         quorum=nodes // 2 + 1,
-        releases=(
-            Release("1", image=IMAGE, recipe=RECIPE, version="1"),
-            Release("2", image=IMAGE, recipe=RECIPE, version="2"),
-        ),
+        releases=tuple(_release(label) for label in ("1", "2")),
         command=_command(broken),
         observe=observe,
         files=_files if secure else lambda _: (),
@@ -102,6 +97,11 @@ _CREDENTIALS = (
     Artifact("key", "key.pem", ArtifactKind.KEY, secret=True),
     Artifact("authority", "authority.pem", ArtifactKind.CERTIFICATE),
 )
+
+
+def _release(label: str) -> Release:
+    recipe = ("docker/image.sh", "toys", label)
+    return Release(label, image=f"chaoskit/toys:{label}", recipe=recipe, version=label)
 
 
 def _command(broken: Mapping[str, str]) -> Callable[[Placement], Sequence[str]]:
