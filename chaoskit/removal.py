@@ -81,6 +81,10 @@ class Objects(Protocol):
         """Remove; one that is gone is fine."""
         ...
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Thing:

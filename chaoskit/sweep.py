@@ -66,7 +66,7 @@ class Report:
     What a sweep did.
 
     `notes` are sentences about what could not be read or asked. `lines` is the whole, for people;
-    nothing at all when there was nothing.
+    no line when there was nothing.
     """
 
     cleared: tuple[Cleared, ...] = ()
@@ -80,14 +80,16 @@ class Report:
 
     def lines(self) -> list[str]:
         """One line a run, one for each thing that is left, one a note."""
+        return self.news() + [f"spared   {one.run}: {one.why}" for one in self.spared]
+
+    def news(self) -> list[str]:
+        """The same without the runs that were spared: what the start of another run need say."""
         lines = []
         for one in self.cleared:
             what = ", ".join(str(thing) for thing in one.removed) or "nothing but its journal"
             lines.append(f"cleared  {one.run}: {what} ({one.took_s:.2f} s)")
             lines += [f"left     {one.run}: {thing}: {why}" for thing, why in one.left.items()]
-        lines += [f"spared   {one.run}: {one.why}" for one in self.spared]
-        lines += [f"note     {note}" for note in self.notes]
-        return lines
+        return lines + [f"note     {note}" for note in self.notes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +111,14 @@ def sweep(folder: Path, connect: Callable[[], Objects] | None, *, lock_timeout_s
     """
     Remove what dead runs left, by the journals in `folder` and by the engine's labels.
 
-    `connect` gives the engine, raising EngineFailed when none answers; None asks no engine. The
-    objects of dead runs then stay, with their journals, for a later sweep. Waits up to
+    `connect` opens the engine, raising EngineFailed when none answers; it is closed in the end.
+    None asks no engine. The objects of dead runs then stay, with their journals, for a later sweep.
+    Waits up to
     `lock_timeout_s` for a sweep that is at work in the same folder; raises WaitTimedOut after it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, timeout_s=lock_timeout_s):
-        engine, listed, notes = _ask(connect)
+    with _alone(folder, timeout_s=lock_timeout_s), _opened(connect) as (engine, listed, refused):
+        notes = [refused] if refused else []
         for draft, writer in journal.drafts(folder):
             if writer.standing() is Standing.DEAD:
                 draft.unlink(missing_ok=True)
@@ -141,9 +144,10 @@ def remove_run(run: str, folder: Path, connect: Callable[[], Objects] | None) ->
 
     Raises UsageError when its owner lives, or may live elsewhere, and when there is no such run.
     """
-    engine, listed, _ = _ask(connect)
-    for found in _runs(journal.read_all(folder), listed):
-        if found.name == run:
+    with _opened(connect) as (engine, listed, _):
+        for found in _runs(journal.read_all(folder), listed):
+            if found.name != run:
+                continue
             keeper = found.record.keeper if found.record else None
             at_work = _why_spared(replace(found, record=None), clock.utc_now(), apart_from=keeper)
             if at_work:
@@ -170,16 +174,27 @@ def _alone(folder: Path, *, timeout_s: float) -> Iterator[None]:
         os.close(file)
 
 
-def _ask(
+@contextmanager
+def _opened(
     connect: Callable[[], Objects] | None,
-) -> tuple[Objects | None, Sequence[EngineObject], list[str]]:
+) -> Iterator[tuple[Objects | None, Sequence[EngineObject], str]]:
+    """The engine, what carries our label there, and why none was asked."""
     if connect is None:
-        return None, (), []
+        yield None, (), ""
+        return
     try:
         engine = connect()
-        return engine, engine.list_labelled(RUN_LABEL), []
     except EngineFailed as error:
-        return None, (), [f"no engine was asked: {error}"]
+        yield None, (), f"no engine was asked: {error}"
+        return
+    try:
+        try:
+            listed, refused = engine.list_labelled(RUN_LABEL), ""
+        except EngineFailed as error:
+            listed, refused = (), f"the engine did not answer: {error}"
+        yield (None if refused else engine), listed, refused
+    finally:
+        engine.close()
 
 
 def _runs(records: Sequence[Record], listed: Sequence[EngineObject]) -> list[_Run]:

@@ -49,9 +49,14 @@ class FakeEngine:
     calls: list[str] = field(default_factory=list)
     broken_from: int = 10_000
     lock: threading.Lock = field(default_factory=threading.Lock)
+    opened: int = 0
 
     def connect(self) -> FakeEngine:
+        self.opened += 1
         return self
+
+    def close(self) -> None:
+        self.opened -= 1
 
     def add(self, *objects: Object) -> None:
         self.objects |= {one.id: one for one in objects}
@@ -160,6 +165,7 @@ def test_a_dead_run_goes_with_all_it_has(tmp_path: Path) -> None:
     }
     assert not cleared.left
     assert engine.objects == {}
+    assert engine.opened == 0
     assert not folder.exists()
     assert not written.path.exists()
     assert tmp_path.exists()
@@ -177,6 +183,8 @@ def test_a_living_run_is_spared(tmp_path: Path, who: str) -> None:
     before = dict(engine.objects)
     report = swept(tmp_path, engine)  # by its labels alone
     assert [one.run for one in report.spared] == ["alive"]
+    assert report.news() == []
+    assert [line.split(":")[0] for line in report.lines()] == ["spared   alive"]
     written = journal_of(tmp_path, "alive", owner)
     if keeper:
         written.watched_by(keeper)
@@ -434,4 +442,5 @@ def test_down_removes_a_kept_run_and_refuses_a_living_one(tmp_path: Path) -> Non
         remove_run("alive", tmp_path, engine.connect)
     with pytest.raises(UsageError, match="no run nowhere"):
         remove_run("nowhere", tmp_path, engine.connect)
+    assert engine.opened == 0
     assert len(engine.objects) == 4
