@@ -282,11 +282,11 @@ class DockerBackend:
         self._mesh.counters.revive(address)
         self._watch.counters.revive(address)
         state = self._engine.state(self._containers[node])
-        if not state.pid:
-            return 0  # it has exited already; whoever watches it asks for the code
         with self._lock:
-            self._pids[node] = state.pid
             self._images[node] = state.image
+            self._pids[node] = state.pid
+            if not state.pid:
+                return 0  # it has exited already; whoever watches it asks for the code
             with suppress(ChaosError):
                 self._namespaces[node] = Namespace(state.pid)
         return state.pid
