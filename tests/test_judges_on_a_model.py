@@ -1,0 +1,61 @@
+"""No promise is found broken on a correct model, whatever is done to it; each defect is."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chaoskit.judge import Judgement, Outcome, judge
+from chaoskit.liveness import recovered_within
+from chaoskit.standing import promises
+from chaoskit.verdict import Verdict
+from suites.etcd.invariants import PROMISES
+from suites.etcd.leadership import leader_and_term_stay_while_a_majority_is_undisturbed
+from tests.model import DEFECTS, Model
+
+EVERYTHING = (
+    *promises(),
+    *PROMISES,
+    recovered_within(3.0),
+    leader_and_term_stay_while_a_majority_is_undisturbed,
+)
+FINDS = {
+    "loses": {"acknowledged_writes_survive", "one_value_per_revision"},
+    "acknowledges": {"nothing_acknowledged_below_quorum"},
+    "forks": {"no_fork"},
+    "rolls back": {"no_rollback"},
+    "stalls": {"progress_while_quorate"},
+    "reads stale": {"reads_are_linearizable"},
+    "exits": {"no_unexpected_exit"},
+}
+
+
+def broken(found: Judgement) -> set[str]:
+    return {one.name for one in found.promises if one.outcome is Outcome.BROKEN}
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**9))
+def test_a_correct_model_is_never_found_broken(seed: int) -> None:
+    found = judge(Model(Random(seed)).run(), EVERYTHING)
+    assert broken(found) == set()
+    assert found.verdict in (Verdict.PASS, Verdict.UNKNOWN)
+    assert found.counts.acknowledged > 100
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_each_defect_is_found_by_its_promise(defect: str) -> None:
+    """Over twelve seeds; one in which the defect found no occasion does not count."""
+    occasions = 0
+    for seed in range(12):
+        model = Model(Random(seed), defect=defect)
+        found = judge(model.run(faults=2 if defect == "stalls" else 3), EVERYTHING)
+        if not model.done:
+            continue
+        occasions += 1
+        assert FINDS[defect] <= broken(found), f"seed {seed}"
+        assert found.verdict is Verdict.FAIL
+    assert occasions >= 3
