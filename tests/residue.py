@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -86,11 +87,14 @@ class Ground:
         self.state.mkdir(parents=True)
         self.scratch.mkdir()
 
-    def start(self, argv: Sequence[str], run: str, at: int, how: str) -> subprocess.Popen[str]:
+    def start(
+        self, argv: Sequence[str], run: str, at: int, how: str, *, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
         """Start the program in a process group of its own."""
         return subprocess.Popen(
             [sys.executable, *argv, str(self.state), str(self.scratch), run, str(at), how],
             cwd=REPOSITORY,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -147,6 +151,26 @@ class Ground:
         where = f"{argv[-1]} after {delay_s:.3f} s{ended}"
         point = Point(run, where, at_kill=self.residue(run))
         child.communicate(timeout=_CHILD_TIMEOUT_S)
+        self.await_reaper(point)
+        return point
+
+    def interrupt_twice(self, argv: Sequence[str], run: str, second_at: str) -> Point:
+        """
+        Ctrl-C when all is up, and again at the first boundary that begins with `second_at`.
+
+        The program must be waiting on its standard input when all is up.
+        """
+        child = self.start(argv, run, NEVER, "process", stdin=subprocess.PIPE)
+        assert child.stdout is not None
+        awaited = ["all is up", second_at]
+        for line in child.stdout:
+            if awaited and line.startswith("boundary ") and f" {awaited[0]}" in line:
+                del awaited[0]
+                os.killpg(child.pid, signal.SIGINT)
+        assert awaited == []
+        _, errors = child.communicate(timeout=_CHILD_TIMEOUT_S)
+        assert "KeyboardInterrupt" in errors, errors
+        point = Point(run, f"Ctrl-C, again at {second_at}", at_kill=self.residue(run))
         self.await_reaper(point)
         return point
 

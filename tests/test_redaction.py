@@ -17,8 +17,13 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from chaoskit.clock import wait_until
+from chaoskit.cluster import Setting
 from chaoskit.redaction import MASK, Redactor
+from chaoskit.session import Choices, open_session
+from suites.toys.system import toys
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 TOKEN = b"canary-7f3a91c2-do-not-print"
 SHARE = bytes(random.Random(7).randbytes(32)).replace(b"\n", b"\0")
 
@@ -190,3 +195,36 @@ def test_leaks_names_each_file_that_holds_a_secret_and_no_other(tmp_path: Path) 
 def test_a_secret_too_short_to_be_told_is_refused() -> None:
     with pytest.raises(ValueError, match="7 bytes"):
         Redactor().register(b"1234567")
+
+
+@pytest.mark.engine
+def test_a_key_that_a_real_node_prints_reaches_no_file_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    choices = Choices(
+        seed="7f3a", project=REPOSITORY, runs=tmp_path / "runs", command="a planted canary"
+    )
+    with open_session(choices, system="toys", say=lambda _: None) as session:
+        with session.cluster(toys(3, secure=True), Setting(release="1", load_per_s=0.0)) as cluster:
+            key = cluster.nodes["n1"].configuration.credential
+            assert key is not None
+            # Into what the engine takes for the node's own output.
+            planting = "cat /config/key.pem > /proc/1/fd/1; base64 /config/key.pem > /proc/1/fd/2"
+            done = cluster.backend.execute("n1", ["sh", "-c", planting])
+            assert done.exit_code == 0, done.stderr
+            log = session.folder.nodes / "n1/log"
+            wait_until(
+                lambda: log.read_bytes().count(MASK) > 3 or None,
+                what="the key's lines in the log",
+                timeout_s=10.0,
+                last=lambda: log.read_text()[-500:],
+            )
+        folder = session.folder.path
+        assert session.redactor.leaks(folder) == ()
+    everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b" PRIVATE KEY-----" in everything
+    for form in (key.key_pem, base64.b64encode(key.key_pem)):
+        for line in (form[start : start + 40] for start in range(0, len(form) - 40, 20)):
+            if b"-----" not in line and b"LS0tLS" not in line:
+                assert line not in everything

@@ -142,6 +142,20 @@ def test_a_real_cluster_killed_as_it_starts_and_stops(
 
 
 @pytest.mark.engine
+@pytest.mark.parametrize("second_at", ["before removed container", "after removed network"])
+def test_ctrl_c_twice_on_a_real_cluster(ground: Ground, say: list[str], second_at: str) -> None:
+    began_s = time.monotonic()
+    point = ground.interrupt_twice(CLUSTER, f"{ground.prefix}-ctrl-c", second_at)
+    ground.sweep([point])
+    say += table([point], "Ctrl-C twice", began_s)
+    assert point.after_reaper == ()
+    assert point.after_sweep == ()
+    verdicts = read_verdicts(ground.folder / "runs" / point.run / "latest")
+    assert verdicts.verdict is Verdict.UNKNOWN
+    assert not verdicts.finished
+
+
+@pytest.mark.engine
 def test_killed_at_random_moments(ground: Ground, say: list[str]) -> None:
     began_s = time.monotonic()
     random = Random(SEED)
