@@ -1,0 +1,139 @@
+"""
+Counting up: how often which test came out how, per state of the code, over runs.
+
+Owns: the file `soak.json` of a project and what a state of the code is. Refuses: to forget: a
+count is only ever added to. A figure "19 of 20" means nothing unless all 20 ran the same code, so
+counts stand under a digest of the code, beside the commit that was checked out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaoskit import clock
+from chaoskit.errors import UsageError
+
+SCHEMA = 1
+FILE = "soak.json"
+_CODE = ("chaoskit", "faults", "suites", "nodes", "docker")
+_KINDS = (".py", ".toml", ".sh", ".go", ".lock", "Dockerfile", ".j2", ".css", ".js")
+_GIT_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The code that ran: `digest` over its files (16 hex digits), the commit checked out."""
+
+    digest: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    One run of one thing: `key` names it ("E1 breaks, short"), `verdict` is what it came out as.
+
+    `by` names who found it, `as_expected` whether it had to come out so.
+    """
+
+    key: str
+    verdict: str
+    by: str
+    as_expected: bool
+    duration_s: float
+
+
+def state_of(project: Path) -> State:
+    """The state of the code of a project: the digest needs no git, the commit is empty without."""
+    digest = hashlib.sha256()
+    for folder in _CODE:
+        for path in sorted((project / folder).rglob("*")):
+            if path.is_file() and path.name.endswith(_KINDS):
+                digest.update(str(path.relative_to(project)).encode() + b"\0")
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return State(digest.hexdigest()[:16], _commit(project))
+
+
+def _commit(project: Path) -> str:
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(project), "rev-parse", "--short=12", "HEAD"],
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=_GIT_TIMEOUT_S,
+        )
+    except FileNotFoundError:
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def add(path: Path, state: State, entries: tuple[Entry, ...]) -> None:
+    """
+    Count these runs in the file, which is made when there is none; two at once do not lose any.
+
+    Raises UsageError when the file is no such count.
+    """
+    with _alone(path):
+        document = read(path)
+        known = document["states"].setdefault(
+            state.digest, {"commit": state.commit, "first_utc": _now(), "counts": {}}
+        )
+        known["last_utc"] = _now()
+        for entry in entries:
+            _count(known["counts"].setdefault(entry.key, {}), entry)
+        draft = path.with_name(f".{path.name}.draft")
+        draft.write_text(json.dumps(document, indent=1) + "\n")
+        draft.replace(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The counts of a file, JSON values; none for a file that is not there yet."""
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {"schema": SCHEMA, "states": {}}
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise UsageError(f"{path} holds no counts of schema {SCHEMA}")
+    return document
+
+
+def counted(document: Mapping[str, Any], state: State, key: str) -> tuple[int, int]:
+    """How many of how many runs of `key` came out as expected in this state of the code."""
+    count = document["states"].get(state.digest, {}).get("counts", {}).get(key, {})
+    return count.get("as_expected", 0), count.get("runs", 0)
+
+
+def _count(count: dict[str, Any], entry: Entry) -> None:
+    count["runs"] = count.get("runs", 0) + 1
+    count["as_expected"] = count.get("as_expected", 0) + entry.as_expected
+    found = f"{entry.verdict} by {entry.by}" if entry.by else entry.verdict
+    verdicts = count.setdefault("verdicts", {})
+    verdicts[found] = verdicts.get(found, 0) + 1
+    count.setdefault("durations_s", []).append(round(entry.duration_s, 1))
+
+
+def _now() -> str:
+    return clock.utc_now().isoformat(timespec="seconds")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Nobody else counts in this file's folder for the length of the block."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)

@@ -1,0 +1,168 @@
+"""
+Promises about writes: they return after a heal, and stay as fast as they were.
+
+Owns: `writes_return_after_the_heal`, `writes_are_answered_after_the_heal` and
+`puts_stay_near_the_calibrated`. Refuses: reads as a sign of service: a system that still answers
+reads may have stopped for everybody who writes. What was measured before the fault stands in the
+history as a `calibration` event, so that a saved run is judged by the same figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from statistics import median
+
+from chaoskit.errors import Inconclusive
+from chaoskit.history import Event, History
+from chaoskit.invariant import Invariant, Violation
+from chaoskit.operations import Attempt, attempts
+from chaoskit.verdict import Kind
+
+_WRITES = ("put", "txn")
+_FEWEST_PUTS = 20
+
+
+def _last_heal(history: History) -> Event:
+    heals = [event for event in history.of("heal") if event.type == "ok"]
+    if not heals:
+        raise Inconclusive("nothing was healed")
+    return heals[-1]
+
+
+def _writes(history: History) -> list[Attempt]:
+    return [attempt for attempt in attempts(history) if attempt.f in _WRITES]
+
+
+def writes_return_after_the_heal(*, within_s: float) -> Invariant:
+    """
+    Make the promise: a write asked after the last heal is acknowledged within `within_s` of it.
+
+    Liveness. Source: what mends a cause has to mend its effect (incident row E7: the alarm that
+    outlives the full disk). Inconclusive: nothing was healed, or no write was asked for that long.
+    """
+
+    def judge(history: History) -> Sequence[Violation]:
+        heal = _last_heal(history)
+        limit_s = heal.time_s + within_s
+        asked = [
+            write for write in _writes(history) if heal.time_s <= write.invoke.time_s <= limit_s
+        ]
+        for write in asked:
+            done = write.completion
+            if write.acknowledged and done is not None and done.time_s <= limit_s:
+                return ()
+        if not asked or history.end_s < limit_s:
+            raise Inconclusive(f"no write was asked until {within_s:g} s after the heal")
+        causes = {
+            str(write.completion.value.get("cause"))
+            for write in asked
+            if write.completion is not None and not write.acknowledged
+        }
+        return [
+            Violation(
+                f"healed at {heal.time_s:.3f} s, and of {len(asked)} writes asked within "
+                f"{within_s:g} s none was acknowledged: {', '.join(sorted(causes)) or 'no answer'}",
+                (heal.index, asked[0].invoke.index, *asked[-1].events),
+            )
+        ]
+
+    return Invariant("writes_return_after_the_heal", Kind.LIVENESS, judge)
+
+
+def writes_are_answered_after_the_heal(
+    nodes: Collection[str], *, for_s: float, within_s: float
+) -> Invariant:
+    """
+    Make the promise: writes asked of `nodes` in `for_s` seconds from the last heal on are quick.
+
+    Liveness. Source: Ongaro's thesis, section 9.6: a server that returns must not cost the others
+    an election, which every write would have to wait for. Each is acknowledged within `within_s`
+    seconds. Inconclusive: nothing was healed, or no write was asked then.
+    """
+
+    def judge(history: History) -> Sequence[Violation]:
+        heal = _last_heal(history)
+        asked = [
+            write
+            for write in _writes(history)
+            if write.node in nodes and heal.time_s <= write.invoke.time_s <= heal.time_s + for_s
+        ]
+        if not asked:
+            raise Inconclusive(f"no write was asked of {' '.join(nodes)} after the heal")
+        return [
+            Violation(
+                f"{write.f} by {write.node}, asked at {write.invoke.time_s:.3f} s, "
+                f"{write.invoke.time_s - heal.time_s:.3f} s after the heal, was not acknowledged "
+                f"within {within_s:g} s",
+                (heal.index, *write.events),
+            )
+            for write in asked
+            if not write.acknowledged
+            or write.completion is None
+            or write.completion.time_s - write.invoke.time_s > within_s
+        ]
+
+    return Invariant("writes_are_answered_after_the_heal", Kind.LIVENESS, judge)
+
+
+def _took_s(writes: Sequence[Attempt]) -> list[float]:
+    return [
+        write.completion.time_s - write.invoke.time_s
+        for write in writes
+        if write.acknowledged and write.completion is not None
+    ]
+
+
+def calibration(history: History) -> dict[str, float]:
+    """
+    What the acknowledged puts of a history took: `puts`, and their median in `median_s` seconds.
+
+    The value of a `calibration` event. Raises Inconclusive when there are fewer than 20.
+    """
+    took_s = _took_s([one for one in attempts(history) if one.f == "put"])
+    if len(took_s) < _FEWEST_PUTS:
+        raise Inconclusive(f"{len(took_s)} puts are no calibration")
+    return {"puts": len(took_s), "median_s": round(median(took_s), 6)}
+
+
+def puts_stay_near_the_calibrated(factor: float = 10.0) -> Invariant:
+    """
+    Make the promise: while faults are in force the median put takes at most `factor` times as long.
+
+    Liveness. Source: incident row E8: a store that waits for the disk of one member only is as slow
+    as that disk, and no health answer says so. Puts count that were asked while a fault was in
+    force, all nodes together; those never acknowledged count as the slowest. Inconclusive: no
+    `calibration`, no fault, or fewer than 20 such puts.
+    """
+
+    def judge(history: History) -> Sequence[Violation]:
+        known = history.of("calibration")
+        faults = [event for event in history.of("fault") if event.type == "invoke"]
+        if not known or not faults:
+            raise Inconclusive("nothing was calibrated, or no fault was injected")
+        seen = [event for event in history.of("effective") if event.type == "ok"]
+        heals = [event for event in history.of("heal") if event.type == "invoke"]
+        start_s = min(event.time_s for event in (seen or faults))
+        end_s = min((event.time_s for event in heals), default=history.end_s)
+        puts = [
+            one
+            for one in attempts(history)
+            if one.f == "put" and start_s <= one.invoke.time_s <= end_s
+        ]
+        if len(puts) < _FEWEST_PUTS:
+            raise Inconclusive(f"only {len(puts)} puts were asked while a fault was in force")
+        unanswered = [float("inf")] * (len(puts) - len(_took_s(puts)))
+        found_s = median([*_took_s(puts), *unanswered])
+        before_s = known[-1].value["median_s"]
+        if found_s <= factor * before_s:
+            return ()
+        return [
+            Violation(
+                f"the median of {len(puts)} puts was {found_s * 1000:.1f} ms from {start_s:.3f} to "
+                f"{end_s:.3f} s, {found_s / before_s:.0f} times the calibrated "
+                f"{before_s * 1000:.1f} ms; the limit is {factor:g} times",
+                (known[-1].index, faults[0].index, *puts[-1].events),
+            )
+        ]
+
+    return Invariant("puts_stay_near_the_calibrated", Kind.LIVENESS, judge)
