@@ -152,6 +152,10 @@ class Backend(Protocol):
         """Run `call` in the node's network. Raises ChaosError when the node is down."""
         ...
 
+    def inside_proxy(self, call: Callable[[], T], *, timeout_s: float) -> T:
+        """Run `call` in the network of the proxy between the nodes."""
+        ...
+
     def traffic(self) -> Mapping[str, Traffic] | None:
         """The kernel's counters by link name; None where nothing counts."""
         ...

@@ -114,6 +114,13 @@ class _Proxy:
             raise ChaosError(f"the proxy {self.container} has not been started")
         return self._counters
 
+    @property
+    def namespace(self) -> Namespace:
+        """Its network. Raises ChaosError before `enter`."""
+        if self._namespace is None:
+            raise ChaosError(f"the proxy {self.container} has not been started")
+        return self._namespace
+
     def leave(self) -> None:
         """Close the namespace."""
         if self._namespace is not None:
@@ -368,6 +375,10 @@ class DockerBackend:
         if namespace is None:
             raise ChaosError(f"{node} does not run: it has no network to look from")
         return namespace.run(call, timeout_s=timeout_s)
+
+    def inside_proxy(self, call: Callable[[], T], *, timeout_s: float) -> T:
+        """Run `call` in the network of the proxy between the nodes."""
+        return self._mesh.namespace.run(call, timeout_s=timeout_s)
 
     # -- counting ------------------------------------------------------------------------------
 

@@ -21,8 +21,10 @@ from chaoskit.backend import Backend
 from chaoskit.certificates import Authority, Credential, Validity
 from chaoskit.engine import Completed
 from chaoskit.errors import ChaosError, NotApplicable, UsageError
+from chaoskit.health import DiskWatch
 from chaoskit.history import History, Recorder
 from chaoskit.invariant import Invariant
+from chaoskit.machine import MachineWatch, ProxyEcho
 from chaoskit.mesh import Link, Mesh, link_between
 from chaoskit.node import Node
 from chaoskit.observer import Observers
@@ -95,13 +97,16 @@ class Cluster:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            stack.callback(self._close_nodes)
             stack.callback(self._workshop.clear)
             stack.callback(self.backend.close)
+            stack.callback(self._retire)
             self._prepare(stack)
             self._start_nodes()
             self.observers = stack.enter_context(
                 Observers(self.system, self._endpoints(), self.recorder)
             )
+            self._watches = self._watch(stack)
             self.await_steady_state(timeout_s=self.system.start_timeout_s)
             self._cleanup = stack.pop_all()
         return self
@@ -115,11 +120,25 @@ class Cluster:
         if self._standing:
             return
         self._record_self("stopped")
+        self._cleanup.__exit__(kind, error, trace)
+
+    def _retire(self) -> None:
+        """From now on exits are expected."""
         for node in self.nodes.values():
             node.retire()
-        self._cleanup.__exit__(kind, error, trace)
+
+    def _close_nodes(self) -> None:
         for node in self.nodes.values():
             node.close()
+
+    def _watch(self, stack: ExitStack) -> tuple[MachineWatch, DiskWatch]:
+        """Watch over the machine, the proxy's lag and the nodes' disks."""
+        echo = ProxyEcho(self.backend, self.mesh.client)
+        mounts = {name: node.storage for name, node in self.nodes.items() if node.has_storage}
+        return (
+            stack.enter_context(MachineWatch(self.recorder, echo)),
+            stack.enter_context(DiskWatch(mounts, self.recorder)),
+        )
 
     def _prepare(self, stack: ExitStack) -> None:
         """Network and proxies on one side, the nodes' folders and files on the other."""
@@ -456,6 +475,8 @@ class Cluster:
     def raise_failure(self) -> None:
         """Raise what ended an observer or a client of the load, if one ended."""
         self.observers.raise_failure()
+        for watch in self._watches:
+            watch.raise_failure()
         if self._load is not None:
             self._load.raise_failure()
         if self.poisoned:

@@ -20,6 +20,7 @@ from random import Random
 from chaoskit import clock, journal, reaper, report
 from chaoskit.backend import Backend
 from chaoskit.backend_docker import DockerBackend
+from chaoskit.calibration import calibrate
 from chaoskit.cluster import Cluster, Setting
 from chaoskit.engine import Engine
 from chaoskit.errors import UsageError
@@ -184,7 +185,7 @@ def open_session(choices: Choices, *, system: str, say: Callable[[str], None]) -
     run = folder.name
     try:
         with reaper.watched(run, folder=state, timeout_s=_REAP_TIMEOUT_S) as written:
-            facts = host_facts()
+            facts = host_facts() | {"calibration": calibrate(folder.path).document()}
             folder.describe(system=system, host=facts)
             recorder.record(
                 "chaoskit",

@@ -1,0 +1,199 @@
+"""
+The machine under the experiment: is it fit to keep a deadline?
+
+Owns: what was stolen from this machine, how long its tasks waited for a core, and how late the
+proxy itself is, once a second, into the history as `machine` events. A missed deadline while one of
+these was over its limit is INFRA, not a finding; it never excuses a safety violation. Refuses:
+guessing: a figure the kernel does not give is None and is never over.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from chaoskit import clock
+from chaoskit.backend import Backend
+from chaoskit.history import Recorder
+from chaoskit.toxiproxy import ProxySpec, ToxiproxyClient
+
+STEAL_LIMIT = 0.10
+PRESSURE_LIMIT = 0.90
+LAG_LIMIT_S = 0.100
+_INTERVAL_S = 1.0
+_PINGS = 5
+_PING_TIMEOUT_S = 2.0
+_PING = b"x" * 64
+_ECHO_PORT, _LAG_PORT = 47_001, 47_002
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTimes:
+    """Ticks of all cores since the boot: all of them, those stolen, those idle."""
+
+    total: int
+    stolen: int
+    idle: int
+
+
+def cpu_times() -> CpuTimes:
+    """Read /proc/stat (proc(5), the line `cpu`)."""
+    fields = [int(one) for one in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return CpuTimes(total=sum(fields[:8]), stolen=fields[7], idle=fields[3] + fields[4])
+
+
+def waited_us() -> int | None:
+    """Microseconds since the boot in which some task waited for a core; None without PSI."""
+    try:
+        text = Path("/proc/pressure/cpu").read_text()
+    except OSError:
+        return None
+    return int(text.splitlines()[0].rpartition("total=")[2])
+
+
+class ProxyEcho:
+    """
+    An echo behind the proxy that is itself measured: how late is it with 64 bytes and back?
+
+    Lives in the proxy's own network: nothing but the proxy lies between the two ends.
+    """
+
+    def __init__(self, backend: Backend, client: ToxiproxyClient) -> None:
+        self._inside = backend.inside_proxy
+        self._listener = self._run(lambda: socket.create_server((_LOOPBACK, _ECHO_PORT)))
+        self._thread = threading.Thread(target=self._serve, name="proxy-echo", daemon=True)
+        self._thread.start()
+        client.populate(
+            [
+                ProxySpec(
+                    "chaoskit-lag",
+                    listen=f"{_LOOPBACK}:{_LAG_PORT}",
+                    upstream=f"{_LOOPBACK}:{_ECHO_PORT}",
+                )
+            ]
+        )
+        self._ends = self._run(
+            lambda: socket.create_connection((_LOOPBACK, _LAG_PORT), _PING_TIMEOUT_S)
+        )
+
+    def _run(self, call: Callable[[], socket.socket]) -> socket.socket:
+        return self._inside(call, timeout_s=2 * _PING_TIMEOUT_S)
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # closed: the cluster is being taken down
+            connection, _ = self._listener.accept()
+            with connection:
+                while chunk := connection.recv(len(_PING)):
+                    connection.sendall(chunk)
+
+    def lag_s(self) -> float:
+        """One ping; its time-out when no answer came."""
+        begun_s = clock.monotonic()
+        try:
+            self._ends.sendall(_PING)
+            left = len(_PING)
+            while left:
+                left -= len(self._ends.recv(left)) or left
+        except OSError:
+            return _PING_TIMEOUT_S
+        return clock.monotonic() - begun_s
+
+    def close(self) -> None:
+        """Close both ends."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._ends.close()
+        self._thread.join(timeout=_PING_TIMEOUT_S)
+
+
+@dataclass(slots=True)
+class MachineWatch:
+    """Measures once a second for the length of the block; `echo` is None without a proxy."""
+
+    recorder: Recorder
+    echo: ProxyEcho | None
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _failure: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._guarded, name="machine", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=_PINGS * _PING_TIMEOUT_S)
+        if self.echo is not None:
+            self.echo.close()
+
+    def raise_failure(self) -> None:
+        """Raise what ended the watch, if it ended."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _guarded(self) -> None:
+        try:
+            self._watch()
+        except Exception as error:  # noqa: BLE001  # the edge of a thread: raised by its owner
+            self._failure = error
+
+    def _watch(self) -> None:
+        before, waited, at_s = cpu_times(), waited_us(), clock.monotonic()
+        lags: list[float] = []
+        while not self._stop.wait(_INTERVAL_S / _PINGS):
+            if self.echo is not None:
+                lags.append(self.echo.lag_s())
+            now_s = clock.monotonic()
+            if now_s - at_s < _INTERVAL_S:
+                continue
+            now, now_waited = cpu_times(), waited_us()
+            self._record(before, now, waited, now_waited, now_s - at_s, lags)
+            before, waited, at_s, lags = now, now_waited, now_s, []
+
+    def _record(
+        self,
+        before: CpuTimes,
+        now: CpuTimes,
+        waited: int | None,
+        now_waited: int | None,
+        took_s: float,
+        lags: list[float],
+    ) -> None:
+        ticks = max(1, now.total - before.total)
+        steal = (now.stolen - before.stolen) / ticks
+        idle = (now.idle - before.idle) / ticks
+        pressure = None
+        if waited is not None and now_waited is not None:
+            pressure = (now_waited - waited) / 1e6 / took_s
+        lag_s = max(lags, default=None)
+        over = (
+            steal > STEAL_LIMIT
+            or (pressure or 0.0) > PRESSURE_LIMIT
+            or (lag_s or 0.0) > LAG_LIMIT_S
+        )
+        self.recorder.record(
+            "chaoskit",
+            "machine",
+            {
+                "steal": round(steal, 3),
+                "idle": round(idle, 3),
+                "pressure": None if pressure is None else round(pressure, 3),
+                "proxy_lag_s": None if lag_s is None else round(lag_s, 4),
+                "over": over,
+            },
+        )
