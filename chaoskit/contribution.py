@@ -1,0 +1,226 @@
+"""
+Whether a member does its part, and how many are missing while it changes.
+
+Owns: the spare-member test (the others that can be spared stand still, so that a quorum needs this
+member; then an operation must be acknowledged) and the promises of an upgrade step that are pure
+functions of the history: `contributed`, `runs_release`, `margin_kept`. Refuses: a member's own
+word, received bytes and the health of others; none of them proves that it takes part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from chaoskit import catalogue, clock
+from chaoskit.cluster import Cluster
+from chaoskit.errors import Inconclusive
+from chaoskit.fault import inject
+from chaoskit.history import Event, History
+from chaoskit.invariant import Invariant, Violation
+from chaoskit.operations import Attempt, attempts
+from chaoskit.quorate import Interval, timelines
+from chaoskit.rehearsal_plan import LEADER
+from chaoskit.system import Release
+from chaoskit.verdict import Kind
+
+_POLL_S = 0.05
+_FELT_TIMEOUT_S = 5.0
+
+
+def spared(nodes: Sequence[str], quorum: int, member: str, roles: Mapping[str, str]) -> list[str]:
+    """
+    The others to be paused so that a quorum needs `member`; a leader only when it must be.
+
+    Answers len(nodes) - quorum names, so that exactly a quorum is left.
+    """
+    others = [name for name in nodes if name != member]
+    ranked = sorted(others, key=lambda name: roles.get(name) == LEADER)
+    return ranked[: len(nodes) - quorum]
+
+
+def roles_of(cluster: Cluster) -> dict[str, str]:
+    """Each node's role as its observer saw it last; those that do not answer are left out."""
+    return {name: one.role for name, one in cluster.latest().items() if one is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """Who stood still, and how long after that until an operation asked then was acknowledged."""
+
+    paused: tuple[str, ...]
+    after_s: float
+
+
+def prove_contribution(cluster: Cluster, member: str) -> Contribution:
+    """
+    Carry out the spare-member test under the load that is on.
+
+    Raises WaitTimedOut when nothing is acknowledged within the system's bound of progress.
+    """
+    system = cluster.system
+    spares = spared(tuple(cluster.nodes), system.quorum, member, roles_of(cluster))
+    with ExitStack() as pauses:
+        injected = [
+            pauses.enter_context(inject(catalogue.make("Pause", {"node": name}), into=cluster))
+            for name in spares
+        ]
+        since, begun_s = cluster.recorder.count(), clock.monotonic()
+        clock.wait_until(
+            lambda: any(_asked_and_answered(cluster.history().since(since))),
+            what=f"an acknowledged operation that needs {member}",
+            timeout_s=system.progress_bound_s,
+            poll_s=_POLL_S,
+        )
+        after_s = clock.monotonic() - begun_s
+        for fault in injected:
+            fault.await_felt(timeout_s=_FELT_TIMEOUT_S)
+    return Contribution(tuple(spares), after_s)
+
+
+def _asked_and_answered(history: History) -> Iterator[Attempt]:
+    return (one for one in attempts(history) if one.acknowledged and one.needs_quorum)
+
+
+def _release_at(history: History, member: str) -> list[tuple[int, str]]:
+    """From which event on the member ran which release."""
+    return [
+        (event.index, event.value["release"])
+        for event in history.of("state")
+        if event.process == member
+    ]
+
+
+def _needing(history: History, member: str, release: str) -> list[Interval]:
+    """The intervals in which exactly a quorum was healthy, the member among it, at the release."""
+    runs = _release_at(history, member)
+
+    def label(interval: Interval) -> str:
+        known = [said for index, said in runs if index <= interval.cause]
+        return known[-1] if known else ""
+
+    return [
+        interval
+        for timeline in timelines(history)
+        for interval in timeline.intervals
+        if member in interval.healthy
+        and len(interval.healthy) == interval.quorum
+        and interval.quorate
+        and label(interval) == release
+    ]
+
+
+def contributed(member: str, release: Release, *, bound_s: float) -> Invariant:
+    """
+    Make the promise: at `release` the member takes part in a quorum that needs it.
+
+    Liveness. Source: a member that receives everything and whose answers are lost looks healthy to
+    all but this test. Kept: some operation that needs a quorum was asked and acknowledged while
+    exactly a quorum was healthy, this member among it. Broken: that lasted `bound_s` seconds and
+    operations were asked in vain. Else there is no evidence.
+    """
+
+    def judge(history: History) -> Sequence[Violation]:
+        asked = [one for one in attempts(history) if one.needs_quorum]
+        vain: Violation | None = None
+        for interval in _needing(history, member, release.label):
+            within = [
+                one for one in asked if interval.start_s <= one.invoke.time_s < interval.end_s
+            ]
+            done = [one.completion for one in within if one.acknowledged]
+            if any(end is not None and end.time_s <= interval.end_s for end in done):
+                return ()
+            if within and interval.end_s - interval.start_s >= bound_s:
+                vain = Violation(
+                    f"with exactly a quorum left that needs {member} at {release.label}, "
+                    f"{len(within)} operations were asked in vain, from {interval.start_s:.3f} to "
+                    f"{interval.end_s:.3f} s",
+                    (interval.cause, *(one.invoke.index for one in within)),
+                )
+        if vain is not None:
+            return (vain,)
+        raise Inconclusive(f"no quorum was seen that needed {member} at {release.label}")
+
+    return Invariant(f"{member}_contributes_at_{release.label}", Kind.LIVENESS, judge)
+
+
+def runs_release(member: str, release: Release) -> Invariant:
+    """
+    Make the promise: in the end the member runs, and says itself that it is `release`.
+
+    Safety. Source: an upgrade that leaves the old program running, or an image that lies about
+    what it holds, must not pass for an upgrade. Evidence are the member's last samples.
+    """
+
+    def judge(history: History) -> Sequence[Violation]:
+        samples = [event for event in history.of("observe") if event.process == member]
+        if not samples:
+            raise Inconclusive(f"{member} was never asked")
+        last = samples[-1]
+        if last.type == "ok" and last.value["version"] == release.version:
+            return ()
+        said = (
+            f"reports {last.value['version'] or 'no version'}"
+            if last.type == "ok"
+            else f"does not answer ({last.value['cause']})"
+        )
+        ended = _end_of(history, member)
+        why = f"; it exited by itself, code {ended.value['exit_code']}" if ended else ""
+        text = f"{member} {said}, and should be {release.version}{why}"
+        return (Violation(text, (*((ended.index,) if ended else ()), last.index)),)
+
+    return Invariant(f"{member}_runs_{release.label}", Kind.SAFETY, judge)
+
+
+def _end_of(history: History, member: str) -> Event | None:
+    """The exit that left the member down, if one did."""
+    states = [event for event in history.of("state") if event.process == member]
+    return states[-1] if states and states[-1].value["state"] == "exited" else None
+
+
+def _fault_spans(history: History) -> list[tuple[float, float]]:
+    """When faults of ours were in force or being put in or out."""
+    begun: dict[object, float] = {}
+    spans = []
+    for event in history.of("fault", "heal"):
+        if event.f == "fault" and event.type == "invoke":
+            begun[event.value["id"]] = event.time_s
+        elif event.f == "heal" and event.type == "ok" and event.value["id"] in begun:
+            spans.append((begun.pop(event.value["id"]), event.time_s))
+    spans.extend((from_s, history.end_s) for from_s in begun.values())
+    return spans
+
+
+def margin_kept(max_unavailable: int) -> Invariant:
+    """
+    Make the promise: outside of our faults at most `max_unavailable` nodes are down at a time.
+
+    Safety. Source: the plan, which prints the margin of every step; a second member that goes
+    down beside the one that is being changed is what rolling upgrades must not do.
+    """
+
+    def judge(history: History) -> Sequence[Violation]:
+        spans = _fault_spans(history)
+        violations = []
+        seen = False
+        for timeline in timelines(history):
+            for interval in timeline.intervals:
+                middle_s = (interval.start_s + interval.end_s) / 2
+                if any(from_s <= middle_s <= to_s for from_s, to_s in spans):
+                    continue
+                seen = True
+                down = sorted(set(timeline.nodes) - interval.healthy)
+                if len(down) > max_unavailable:
+                    violations.append(
+                        Violation(
+                            f"{' '.join(down)} were down together from {interval.start_s:.3f} to "
+                            f"{interval.end_s:.3f} s; at most {max_unavailable} may be",
+                            (interval.cause,),
+                        )
+                    )
+        if not seen:
+            raise Inconclusive("no time was seen without a fault of ours")
+        return violations
+
+    return Invariant(f"at_most_{max_unavailable}_down", Kind.SAFETY, judge)

@@ -1,0 +1,351 @@
+"""
+One step of a rehearsal, carried out under load and judged.
+
+Owns: an upgrade with its proofs and its ways back, a rollback, the faults that must be borne, and
+what is recorded of each. Refuses: deciding what a failed step means for the rest (`rehearse`).
+
+The ways back are questions: that one does not hold is an answer, written down as a `note` and
+returned; it breaks no promise. That the member comes forward again afterwards is owed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chaoskit import catalogue, clock
+from chaoskit.cluster import Cluster
+from chaoskit.contribution import (
+    Contribution,
+    contributed,
+    margin_kept,
+    prove_contribution,
+    roles_of,
+    runs_release,
+)
+from chaoskit.errors import ChaosError, InvariantViolated, WaitTimedOut
+from chaoskit.experiment import Experiment
+from chaoskit.fault import apply, inject
+from chaoskit.invariant import Invariant
+from chaoskit.lastwords import last_words
+from chaoskit.liveness import recovered_within
+from chaoskit.rehearsal_plan import RehearsalPlan, RehearsalStep, bearable
+from chaoskit.rundir import TestVerdict
+from chaoskit.session import Session
+from chaoskit.verdict import Reason, Verdict
+
+_BORNE_PROGRESS = 20
+_FELT_TIMEOUT_S = 10.0
+_LAST_WORDS_S = 5.0
+AT_ONCE = "at once"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """
+    One change of a member's release: how long until it served at the new one, None if it did not;
+    how its process ended, when it ended by itself; its last words.
+    """
+
+    source: str
+    target: str
+    took_s: float | None
+    exit_code: int | None = None
+    words: str = ""
+
+    @property
+    def held(self) -> bool:
+        """The member serves at the release it went to."""
+        return self.took_s is not None
+
+    def __str__(self) -> str:
+        if self.took_s is not None:
+            return f"{self.source} -> {self.target} in {self.took_s:.1f} s"
+        how = "does not serve" if self.exit_code is None else f"exit {self.exit_code}"
+        return f"{self.source} -> {self.target}: {how}" + (
+            f', "{self.words}"' if self.words else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """
+    One try to undo a step.
+
+    `planned` is "at once" or "after T s"; `after_s` how long the member had been at the new
+    release; `forward` is the way forward again.
+    """
+
+    planned: str
+    after_s: float
+    back: Move
+    forward: Move
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A process that ended by itself: whose, when (the run's time), its code, its last words."""
+
+    member: str
+    at_s: float
+    exit_code: int | None
+    words: str
+
+    def __str__(self) -> str:
+        said = f', "{self.words}"' if self.words else ""
+        return f"{self.member} exited by itself at {self.at_s:.1f} s, code {self.exit_code}{said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """
+    A step that was carried out: who, in which role, what was seen, and its verdict.
+
+    `exits` are those that nobody asked for, ways back that were tried left out.
+    """
+
+    step: RehearsalStep
+    member: str
+    role: str
+    verdict: TestVerdict
+    move: Move | None = None
+    contribution: Contribution | None = None
+    ways_back: tuple[WayBack, ...] = ()
+    exits: tuple[Exit, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """All that was owed in this step was kept."""
+        return self.verdict.verdict is Verdict.PASS
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a step has seen so far."""
+
+    move: Move | None = None
+    contribution: Contribution | None = None
+    ways_back: list[WayBack] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Stage:
+    """The cluster of a rehearsal and what its steps need."""
+
+    session: Session
+    cluster: Cluster
+    plan: RehearsalPlan
+
+    def experiment(self, name: str, *extra: Invariant) -> Experiment:
+        """A scope of its own in the history, named for people."""
+        return Experiment(self.cluster, name, self.session.choices.command, extra=tuple(extra))
+
+    def judged(
+        self, experiment: Experiment, body: Callable[[], None], *, pause_s: float = 0.0
+    ) -> TestVerdict:
+        """Carry out `body` under load within the scope, `pause_s` after the load began."""
+        failure: BaseException | None = None
+        experiment.begin()
+        with self.cluster.loaded(self.plan.request.load_per_s):
+            try:
+                self.cluster.hold(pause_s)
+                body()
+                experiment.check()
+            except (ChaosError, InvariantViolated) as error:
+                failure = error
+            verdict = experiment.end(failure)
+        self.session.add(verdict)
+        return verdict
+
+    def _exits(self, verdict: TestVerdict) -> tuple[Exit, ...]:
+        """Who ended by itself within the step, where no way back was being tried on it."""
+        first, last = verdict.scope
+        trying: dict[str, bool] = {}
+        found = []
+        for event in self.cluster.history().of("state", "change"):
+            value = event.value
+            if event.f == "change" and event.type == "invoke":
+                trying |= dict.fromkeys(value["targets"], value.get("may_exit", False))
+            elif event.f == "state" and first <= event.index <= last:
+                alone = value["state"] == "exited" and not value["signalled"]
+                if alone and not trying.get(event.process):
+                    # the last words of a process are written before its exit is noticed
+                    words = self._words(event.process, event.time_s - _LAST_WORDS_S)
+                    found.append(Exit(event.process, event.time_s, value["exit_code"], words))
+        return tuple(found)
+
+    # -- moving a member -----------------------------------------------------------------------
+
+    def move(self, member: str, target: str, *, may_exit: bool = False) -> Move:
+        """Put a member on another release and wait until the cluster is steady with it."""
+        cluster, node = self.cluster, self.cluster.node(member)
+        source = node.configuration.release.label
+        begun_s, began_s = clock.monotonic(), cluster.recorder.now_s()
+        change = catalogue.make("Upgrade", {"node": member, "to": target})
+        serves = apply(change, to=cluster, may_exit=may_exit, asks=True)
+        if serves and node.state == "running":
+            try:
+                cluster.await_steady_state(timeout_s=cluster.system.start_timeout_s)
+            except WaitTimedOut:
+                serves = False
+        if serves and node.state == "running":
+            return Move(source, target, clock.monotonic() - begun_s)
+        return Move(source, target, None, self._exit_code(member), self._words(member, began_s))
+
+    def _exit_code(self, member: str) -> int | None:
+        states = [one for one in self.cluster.history().of("state") if one.process == member]
+        ended = states[-1].value if states else {}
+        return ended.get("exit_code") if ended.get("state") == "exited" else None
+
+    def _words(self, member: str, since_s: float) -> str:
+        return last_words(self.session.folder.nodes / member / "log", since_s=since_s)
+
+    def _actuated(self, member: str, experiment: Experiment) -> None:
+        """An upgrade that left the old image running was no upgrade: that says nothing of it."""
+        cluster, node = self.cluster, self.cluster.node(member)
+        wanted = cluster.image_id(node.image)
+        if node.state == "running" and node.image_id != wanted:
+            text = f"{member} runs {node.image_id[:19]}, and {wanted[:19]} was put there"
+            experiment.own_reasons.append(Reason(Verdict.INVALID, "upgrade", text))
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def upgrade(self, step: RehearsalStep, member: str, *, pause_s: float) -> Taken:
+        """Upgrade a member, prove it, try its ways back."""
+        system = self.cluster.system
+        release = system.release(step.target)
+        role = roles_of(self.cluster).get(member, "")
+        seen = _Seen()
+        experiment = self.experiment(
+            f"step {step.number}: upgrade {member} ({role}) {step.source} -> {step.target}",
+            runs_release(member, release),
+            contributed(member, release, bound_s=system.progress_bound_s),
+            margin_kept(self.plan.request.max_unavailable),
+            recovered_within(system.start_timeout_s),
+        )
+
+        def body() -> None:
+            seen.move = self.move(member, step.target)
+            self._actuated(member, experiment)
+            if not seen.move.held:
+                return
+            upgraded_s = clock.monotonic()
+            seen.contribution = self._prove(member)
+            self._way_back(step, member, AT_ONCE, upgraded_s, seen)
+            upgraded_s = clock.monotonic()
+            self.cluster.hold(self.plan.settle_s)
+            self._way_back(step, member, f"after {self.plan.settle_s:g} s", upgraded_s, seen)
+            self._prove(member)
+
+        verdict = self.judged(experiment, body, pause_s=pause_s)
+        return Taken(
+            step,
+            member,
+            role,
+            verdict,
+            seen.move,
+            seen.contribution,
+            tuple(seen.ways_back),
+            self._exits(verdict),
+        )
+
+    def _prove(self, member: str) -> Contribution:
+        """The spare-member test, and everybody steady after it."""
+        proof = prove_contribution(self.cluster, member)
+        self.cluster.await_steady_state(timeout_s=self.cluster.system.start_timeout_s)
+        return proof
+
+    def _way_back(
+        self, step: RehearsalStep, member: str, planned: str, since_s: float, seen: _Seen
+    ) -> None:
+        after_s = clock.monotonic() - since_s
+        back = self.move(member, step.source, may_exit=True)
+        if not back.held:
+            text = f"NO WAY BACK from step {step.number} {after_s:.1f} s after it: {member} {back}"
+            self.cluster.recorder.record("chaoskit", "note", {"text": text})
+        forward = self.move(member, step.target)
+        seen.ways_back.append(WayBack(planned, after_s, back, forward))
+
+    def put_back(self, step: RehearsalStep, member: str) -> Taken:
+        """
+        After a step that failed: what an operator would do at once.
+
+        The new program is stopped, whoever ended meanwhile is started again, then the member is
+        put back.
+        """
+        system = self.cluster.system
+        seen = _Seen()
+        experiment = self.experiment(
+            f"way back after failed step {step.number}: {member} to {step.source}",
+            runs_release(member, system.release(step.source)),
+            recovered_within(system.start_timeout_s),
+        )
+
+        def body() -> None:
+            if self.cluster.node(member).state == "running":
+                self.cluster.node(member).stop()
+            for name, node in self.cluster.nodes.items():
+                if name != member and node.state == "exited":
+                    node.start()
+            seen.move = self.move(member, step.source)
+
+        verdict = self.judged(experiment, body)
+        return Taken(step, member, "", verdict, seen.move, exits=self._exits(verdict))
+
+    def roll_back(self, step: RehearsalStep, member: str) -> Taken:
+        """Take a step back for good; that must succeed."""
+        system = self.cluster.system
+        release = system.release(step.source)
+        role = roles_of(self.cluster).get(member, "")
+        seen = _Seen()
+        experiment = self.experiment(
+            f"step {step.number}: roll back {member} ({role}) {step.target} -> {step.source}",
+            runs_release(member, release),
+            contributed(member, release, bound_s=system.progress_bound_s),
+            margin_kept(self.plan.request.max_unavailable),
+            recovered_within(system.start_timeout_s),
+        )
+
+        def body() -> None:
+            seen.move = self.move(member, step.source)
+            self._actuated(member, experiment)
+            if seen.move.held:
+                seen.contribution = self._prove(member)
+
+        verdict = self.judged(experiment, body)
+        exits = self._exits(verdict)
+        return Taken(step, member, role, verdict, seen.move, seen.contribution, exits=exits)
+
+    def bear_faults(self, step: RehearsalStep) -> Taken:
+        """Faults that a whole cluster must bear: one member killed, then one cut off."""
+        cluster = self.cluster
+        killed, cut = bearable(self.plan.order)
+        bound_s = cluster.system.start_timeout_s
+        faults = [("Kill", killed), ("Isolate", cut)]
+
+        def body() -> None:
+            for name, node in faults:
+                with inject(catalogue.make(name, {"node": node}), into=cluster) as fault:
+                    fault.await_felt(timeout_s=_FELT_TIMEOUT_S)
+                    cluster.await_progress(by=_BORNE_PROGRESS, timeout_s=bound_s)
+                cluster.await_steady_state(timeout_s=bound_s)
+
+        title = f"step {step.number}: all at {step.target}, kill {killed}, cut off {cut}"
+        experiment = self.experiment(title, recovered_within(bound_s))
+        verdict = self.judged(experiment, body)
+        return Taken(step, f"{killed} {cut}", "", verdict, exits=self._exits(verdict))
+
+    def start(self, step: RehearsalStep) -> Taken:
+        """The cluster at its first release: every member says that it is, and bears the load."""
+        system = self.cluster.system
+        release = system.release(step.source)
+        checks: Sequence[Invariant] = [runs_release(name, release) for name in self.cluster.nodes]
+
+        def body() -> None:
+            bound_s = system.start_timeout_s
+            self.cluster.await_progress(by=_BORNE_PROGRESS, timeout_s=bound_s)
+
+        title = f"step {step.number}: {len(system.nodes)} members at {step.source}"
+        experiment = self.experiment(title, *checks)
+        verdict = self.judged(experiment, body)
+        return Taken(step, "", "", verdict, exits=self._exits(verdict))

@@ -1,0 +1,226 @@
+"""
+What a rehearsal tells people: a line a step, the decision, what was not tried, the runbook.
+
+Owns: the wording, as pure functions of the plan and of what was seen. Refuses: deciding anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chaoskit.rehearsal_plan import RehearsalPlan, StepKind
+from chaoskit.rehearsal_step import Taken, WayBack
+from chaoskit.system import System
+from chaoskit.verdict import Verdict, leading
+
+DECISIONS = {Verdict.PASS: "GO", Verdict.FAIL: "NO-GO"}
+
+
+def decision(verdict: Verdict) -> str:
+    """GO, NO-GO, or the word for why neither can be said."""
+    return DECISIONS.get(verdict, verdict.value)
+
+
+def step_line(taken: Taken) -> str:
+    """One step that was carried out, in one line."""
+    step = taken.step
+    words = [f"{step.number:2}"]
+    if step.kind in {StepKind.UPGRADE, StepKind.ROLLBACK} and taken.move is not None:
+        words.append(f"{taken.member} ({taken.role})  {taken.move}")
+        if taken.contribution is not None:
+            words.append(f"contributes after {taken.contribution.after_s:.2f} s")
+    elif step.kind is StepKind.START:
+        words.append(f"all members at {step.source}")
+    else:
+        words.append(f"killed, then cut off: {taken.member}")
+    words.append("ok" if taken.passed else taken.verdict.verdict.value)
+    words += [reversible(taken.ways_back)] if taken.ways_back else []
+    return "   ".join(words)
+
+
+def reversible(ways: Sequence[WayBack]) -> str:
+    """For how long a step could be undone, as far as it was tried."""
+    held = [way for way in ways if way.back.held]
+    closed = [way for way in ways if not way.back.held]
+    if not closed:
+        return f"reversible ({', '.join(f'{way.after_s:.1f} s' for way in held)} after it)"
+    if not held:
+        return f"NO WAY BACK {closed[0].after_s:.1f} s after it: {closed[0].back}"
+    return (
+        f"reversible {held[-1].after_s:.1f} s after it, "
+        f"NO WAY BACK {closed[0].after_s:.1f} s after it: {closed[0].back}"
+    )
+
+
+def closed_ways(taken: Sequence[Taken]) -> list[Taken]:
+    """The upgrade steps of which a way back was found closed."""
+    return [one for one in taken if any(not way.back.held for way in one.ways_back)]
+
+
+def findings(taken: Sequence[Taken], moved: dict[int, str]) -> list[str]:
+    """
+    What an operator must know though no promise broke: ways back that close.
+
+    `moved` holds, by step, what the members said of themselves that changed meanwhile.
+    """
+    found = []
+    for one in closed_ways(taken):
+        text = f"step {one.step.number}, {one.member} {one.step.source} -> {one.step.target}: "
+        text += reversible(one.ways_back)
+        if one.step.number in moved:
+            text += f"; meanwhile {moved[one.step.number]}"
+        found.append(text)
+    return found
+
+
+def not_tried(plan: RehearsalPlan, taken: Sequence[Taken], system: System) -> list[str]:
+    """What this rehearsal says nothing about."""
+    done = {one.step.number for one in taken}
+    left = [step.number for step in plan.steps if step.number not in done]
+    left = [
+        number
+        for number in left
+        if next(one for one in plan.steps if one.number == number).kind is not StepKind.SETTLE
+    ]
+    found = []
+    if left:
+        found.append(f"steps {', '.join(map(str, left))} of the plan: an earlier one ended it")
+    if not plan.request.rollback:
+        found.append("all members back in one go (--rollback end, or after:K)")
+    labels = [release.label for release in system.releases]
+    first, last = labels.index(plan.route[0]), labels.index(plan.route[-1])
+    between = [label for label in labels[first + 1 : last] if label not in plan.route]
+    if between:
+        found.append(f"releases between that the way leaves out: {', '.join(between)}")
+    found += [
+        f"a way back later than {plan.settle_s:g} s after a step",
+        "the same steps without going back and forth between them",
+        "faults while members are of two releases, but for one member at a time standing still",
+        (
+            "your data, your settings, and more load than "
+            f"{plan.request.load_per_s:g} operations a second"
+        ),
+        "members that join or leave, backups and their restore",
+    ]
+    return found
+
+
+def failure_lines(failed: Taken, back: Taken | None, folder: str) -> list[str]:
+    """Why it is no GO: step, member, versions before and after, evidence, and the way back."""
+    step = failed.step
+    first = leading(failed.verdict.reasons)
+    which = f"step {step.number}"
+    if failed.move is not None:
+        which += f": {failed.member} ({failed.role}) {failed.move}"
+        if failed.move.held:
+            which = f"step {step.number}: {failed.member} ({failed.role}) at {failed.move.target}"
+    lines = [f"{decision(failed.verdict.verdict)}  {which}"]
+    if first is not None:
+        lines.append(f"       {first.by}: {first.text}")
+    lines += [f"       {one}" for one in failed.exits]
+    for way in failed.ways_back:
+        if not way.forward.held:
+            lines.append(f"       forward again {way.planned}: {way.forward}")
+    if back is not None and back.move is not None:
+        held = "holds" if back.passed else "DOES NOT HOLD"
+        lines.append(f"       way back {held}: {back.member} {back.move}")
+        lines += [f"       {one}" for one in back.exits]
+    lines.append(f"       evidence  {folder}/report.html")
+    if failed.member:
+        lines.append(f"       its log   {folder}/nodes/{failed.member}/log")
+    return lines
+
+
+def runbook(
+    plan: RehearsalPlan,
+    taken: Sequence[Taken],
+    system: System,
+    *,
+    verdict: Verdict,
+    found: Sequence[str],
+    untried: Sequence[str],
+) -> str:
+    """The operator's steps in Markdown, with what each took here."""
+    way = " -> ".join(plan.route)
+    lines = [
+        f"# {system.name} {way}, member by member",
+        "",
+        (
+            f"Rehearsed with {len(plan.order)} members under {plan.request.load_per_s:g} "
+            f"operations a second, seed {plan.seed}: **{decision(verdict)}**."
+        ),
+        "",
+    ]
+    if verdict is not Verdict.PASS:
+        lines += ["Do not run this: the rehearsal did not come out GO. What it found:", ""]
+    lines += [f"* {text}" for text in found] + ([""] if found else [])
+    lines += ["## Before", "", *_before(plan, taken), "", "## Steps", ""]
+    number = 0
+    for one in taken:
+        if one.step.kind is StepKind.UPGRADE:
+            number += 1
+            lines += _operator_step(number, one, plan, system)
+    back = [one for one in taken if one.step.kind is StepKind.ROLLBACK]
+    if back:
+        lines += ["## All the way back", "", *(_back_line(one) for one in back), ""]
+    lines += ["## Not tried here", "", *(f"* {text}" for text in untried), ""]
+    return "\n".join(lines)
+
+
+def _before(plan: RehearsalPlan, taken: Sequence[Taken]) -> list[str]:
+    lines = [
+        "1. All members answer, and all are at " + plan.route[0] + ".",
+        (
+            f"2. {plan.spares} of {len(plan.order)} members can be missing; while one restarts, "
+            f"{plan.spares - 1} more can. Do not begin with a member down."
+        ),
+    ]
+    closed = closed_ways(taken)
+    if closed:
+        lines.append(
+            f"3. Take a snapshot before step {_operator_number(closed[0], taken)}: after it the "
+            "way back closes."
+        )
+    return lines
+
+
+def _operator_number(one: Taken, taken: Sequence[Taken]) -> int:
+    upgrades = [other for other in taken if other.step.kind is StepKind.UPGRADE]
+    return 1 + upgrades.index(one)
+
+
+def _operator_step(number: int, one: Taken, plan: RehearsalPlan, system: System) -> list[str]:
+    step = one.step
+    role = f", which was the {one.role} here" if one.role else ""
+    lines = [
+        f"### {number}. {one.member}{role}: {step.source} -> {step.target}",
+        "",
+        f"1. Stop {one.member} with SIGTERM; give it {system.stop_timeout_s:g} s. Keep its data.",
+        f"2. Put {step.target} in the place of {step.source}; same arguments, same data. Start it.",
+        (
+            f"3. Wait until it says itself that it is {system.release(step.target).version} and "
+            f"that it is ready. {_took(one)}"
+        ),
+        (
+            "4. Prove that it takes part before the next one: with the members that can be spared "
+            "stopped, a write must be acknowledged."
+        ),
+        (
+            f"5. Way back: stop it, put {step.source} back, start it. Here: "
+            f"{reversible(one.ways_back) if one.ways_back else 'see above'}."
+        ),
+    ]
+    if plan.request.pause_between_s:
+        lines.append(f"6. Wait {plan.request.pause_between_s:g} s.")
+    return [*lines, ""]
+
+
+def _took(one: Taken) -> str:
+    if one.move is None or not one.move.held:
+        return f"Here it did not come: {one.move}."
+    proof = f", and took part {one.contribution.after_s:.2f} s later" if one.contribution else ""
+    return f"Here that took {one.move.took_s:.1f} s{proof}."
+
+
+def _back_line(one: Taken) -> str:
+    return f"* {one.member}: {one.move} ({'held' if one.passed else 'DID NOT HOLD'})"
