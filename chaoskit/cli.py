@@ -57,6 +57,12 @@ def _answering(*, for_bisect: bool = False) -> Iterator[None]:
         raise typer.Exit(exit_code(Verdict.INFRA, for_bisect=for_bisect)) from None
 
 
+def _for_bisect(code: int, *, for_bisect: bool) -> int:
+    """An exit code as `git bisect run` wants it."""
+    verdicts = {exit_code(verdict): verdict for verdict in Verdict}
+    return exit_code(verdicts[code], for_bisect=for_bisect)
+
+
 def _choices(seed: str | None, images: list[str] | None, runs: Path) -> Choices:
     from chaoskit.catalogue import project_root
     from chaoskit.session import Choices, draw_seed, typed_command
@@ -164,6 +170,70 @@ def faults(
 
     found = rows(project_root(Path.cwd()))
     say(json.dumps([row.document() for row in found], indent=1) if as_json else table(found))
+
+
+@app.command()
+def rehearse(
+    system: str,
+    *,
+    source: Annotated[str, typer.Option("--from", help="the release that runs today")],
+    target: Annotated[str, typer.Option("--to", help="the release it shall go to")],
+    via: Annotated[list[str] | None, typer.Option(help="a stop between, in order")] = None,
+    skip: Annotated[bool, typer.Option("--skip", help="no stops between")] = False,
+    rollback: Annotated[
+        str, typer.Option(metavar="after:K|end", help="the way back that must be open")
+    ] = "",
+    pause_between: Annotated[float, typer.Option(help="seconds between two members")] = 0.0,
+    max_unavailable: Annotated[int, typer.Option(help="members down at a time")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="stop after the plan")] = False,
+    seed: Seed = None,
+    chaos_image: Images = None,
+    runs: Runs = _RUNS,
+    exit_for_bisect: Bisect = False,
+) -> None:
+    """Rehearse an upgrade: the plan, each step on a real cluster, then go or no-go."""
+    from chaoskit.rehearsal_plan import RehearsalRequest
+    from chaoskit.rehearse import rehearse as carry_out
+
+    with _answering(for_bisect=exit_for_bisect):
+        request = RehearsalRequest(
+            source=source,
+            target=target,
+            via=tuple(via or ()),
+            skip=skip,
+            rollback=rollback,
+            pause_between_s=pause_between,
+            max_unavailable=max_unavailable,
+            dry_run=dry_run,
+        )
+        outcome = carry_out(_system(system), request, _choices(seed, chaos_image, runs), say)
+    raise typer.Exit(_for_bisect(outcome.exit_code, for_bisect=exit_for_bisect))
+
+
+@app.command()
+def rows(
+    names: Annotated[list[str] | None, typer.Argument(metavar="ROW...", help="all if none")] = None,
+    *,
+    swap: Annotated[
+        bool, typer.Option("--swap", help="swap the two labels: every verdict must swap")
+    ] = False,
+    short: Annotated[bool, typer.Option("--short", help="the short form of each row")] = False,
+    seed: Seed = None,
+    chaos_image: Images = None,
+    runs: Runs = _RUNS,
+) -> None:
+    """Run the rows of the outages, both halves each, and compare with what must come out."""
+    from chaoskit.rows import run_rows
+
+    with _answering():
+        outcome = run_rows(
+            names or (),
+            choices=_choices(seed, chaos_image, runs),
+            swap=swap,
+            short=short,
+            say=say,
+        )
+    raise typer.Exit(outcome.exit_code)
 
 
 @app.command()
