@@ -217,6 +217,20 @@ def test_a_node_with_a_wrong_certificate_is_not_spoken_to(tmp_path: Path, wrong:
         assert cluster.see("n3").progress == 0
 
 
+@pytest.mark.parametrize(
+    "words", [b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x02{}", b"\x16\x03\x01\x02\x00"]
+)
+def test_a_stranger_at_the_peer_port_is_turned_away_in_plaintext(
+    cluster: Toys, words: bytes
+) -> None:
+    with socket.create_connection((cluster.address["n1"], PEER_PORT), 2.0) as stranger:
+        stranger.settimeout(2.0)
+        stranger.sendall(words)
+        answer = b"".join(iter(lambda: stranger.recv(4096), b""))
+    assert b'["turned away"' in answer
+    assert cluster.see("n1").detail["turned_away"] == 1
+
+
 # The broken ones.
 
 

@@ -8,6 +8,7 @@ cannot reach this one. A question that is not answered in time closes its connec
 
 A frame is four bytes of length, big-endian, and so many bytes of JSON. The first frame of a
 connection names both ends, `["hello", own, peer]`, so that a wrong node at an address is noticed.
+Whoever speaks anything else is told so, `["turned away", why]`, and the connection is closed.
 """
 
 from __future__ import annotations
@@ -198,14 +199,15 @@ class Doorkeeper:
                 self._ways_back[way_back] = writer
                 self._deliver(Received(source, message))
                 open_questions &= self._ways_back.keys()
-        except ValueError:
+        except ValueError as error:
             self.turned_away += 1
+            writer.write(frame(json.dumps(["turned away", str(error)]).encode()))
         except (OSError, EOFError):
             pass
         finally:
             for way_back in open_questions:
                 self._ways_back.pop(way_back, None)
-            writer.transport.abort()
+            writer.close()
 
     def reply(self, target: str, reply: Message) -> None:
         """Send a reply if the connection its question came on is still there."""
