@@ -72,8 +72,8 @@ def copy(tree: Path) -> None:
 
 def verdict(mutant: Mutant, tree: Path) -> str:
     """What became of one mutant; the copy is as before afterwards."""
-    patch = ["patch", "--strip=1", "--silent", "--force", f"--input={mutant.path}"]
-    if subprocess.run([*patch, "--dry-run"], cwd=tree, check=False).returncode:
+    patch = ["git", "apply", str(mutant.path)]
+    if subprocess.run([*patch, "--check"], cwd=tree, check=False).returncode:
         return "DOES NOT APPLY"
     subprocess.run(patch, cwd=tree, check=True)
     try:
