@@ -21,7 +21,7 @@ from chaoskit.history import Event, History
 from chaoskit.invariant import Invariant, Violation
 from chaoskit.liveness import fault_windows
 from chaoskit.operations import attempts
-from chaoskit.quorate import owed_share
+from chaoskit.quorate import begin_s, owed_share
 from chaoskit.verdict import Kind, Reason, Verdict, decide
 
 _EVENTS_OF_A_REASON = 20
@@ -54,7 +54,11 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much was done and seen: operations by outcome, samples taken, faults and changes."""
+    """
+    How much was done and seen: the load's operations by outcome, samples, faults and changes.
+
+    Snapshots are the harness's own readings, and not among the operations.
+    """
 
     acknowledged: int
     failed: int
@@ -169,10 +173,16 @@ def _judged(history: History, invariant: Invariant) -> tuple[Promise, list[Reaso
     return _broken(history, invariant, violations)
 
 
+def _samples(history: History) -> int:
+    """How many samples were taken in the time that is judged."""
+    begins_s = begin_s(history)
+    return sum(event.time_s >= begins_s for event in history.of("observe"))
+
+
 def _of_the_run(history: History) -> list[Reason]:
     """What the harness has to say of itself, beside the evidence of its faults."""
     reasons = []
-    if not history.of("observe"):
+    if not _samples(history):
         reasons.append(Reason(Verdict.UNKNOWN, "observation", "no node was observed"))
     round_the_proxy = [event for event in history.of("bypass") if event.value["packets"] > 0]
     if round_the_proxy:
@@ -191,12 +201,14 @@ def _of_the_run(history: History) -> list[Reason]:
 def _counts(history: History) -> Counts:
     outcomes = {"ok": 0, "fail": 0, "info": 0}
     for attempt in attempts(history):
+        if attempt.f == "snapshot":
+            continue
         outcomes["info" if attempt.completion is None else attempt.completion.type] += 1
     return Counts(
         acknowledged=outcomes["ok"],
         failed=outcomes["fail"],
         unknown=outcomes["info"],
-        samples=len(history.of("observe")),
+        samples=_samples(history),
         faults=sum(event.type == "invoke" for event in history.of("fault")),
         changes=sum(event.type == "invoke" for event in history.of("change")),
     )

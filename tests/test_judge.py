@@ -78,6 +78,15 @@ def test_nothing_observed_is_never_pass() -> None:
     assert judge(observed().history(), []).verdict is Verdict.UNKNOWN
 
 
+def test_what_was_observed_before_the_test_is_nothing_observed() -> None:
+    tape = observed()
+    tape.scope(10.0, "start")
+    tape.scope(11.0, "end")
+    found = judge(tape.history(), [KEPT])
+    assert found.verdict is Verdict.UNKNOWN
+    assert found.counts.samples == 0
+
+
 def test_missing_evidence_is_invalid() -> None:
     tape = observed()
     tape.fault(10.0, 1, ["a"])
@@ -159,6 +168,7 @@ def test_counts_and_share() -> None:
     tape.operation(11.0, "put", "fail", key="k", value="v")
     tape.operation(12.0, "put", "info", key="k", value="v")
     tape.invoke(13.0, 1, "put", node="a", key="k", value="v")
+    tape.operation(13.5, "snapshot", node="a", result={"revision": 1, "pairs": {}})
     tape.fault(14.0, 1, ["a"])
     tape.state(15.0, "a", "stopped")
     tape.state(15.0, "b", "stopped")
