@@ -93,6 +93,7 @@ def observe(endpoint: Endpoint, timeout_s: float) -> Observation:
         if status != 200:
             raise Unobserved(f"status {status}")
         _, newest = http.post(endpoint.url("client", "/v3/kv/range"), _NEWEST)
+        _, versions = http.get(endpoint.url("client", "/version"))
     except NoAnswer as error:
         raise Unobserved(error.cause) from error
     finally:
@@ -109,7 +110,11 @@ def observe(endpoint: Endpoint, timeout_s: float) -> Observation:
         term=int(state["raftTerm"]),
         progress=int(pair["mod_revision"]) if pair else 0,
         digest=f"{decode(pair['key'])}={_short(decode(pair.get('value', '')))}" if pair else "",
-        detail={"leader": leader, "raft_index": int(state["raftIndex"])},
+        detail={
+            "leader": leader,
+            "raft_index": int(state["raftIndex"]),
+            "cluster_version": str(versions.get("etcdcluster", "")),
+        },
     )
 
 

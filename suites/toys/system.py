@@ -206,3 +206,8 @@ def operations(random: Random) -> Iterator[Operation]:
         if f != "get":
             newest[key] = value
         yield Operation(f, asked | {"consistency": "linearizable"})
+
+
+SYSTEM = toys()
+# What a matrix must find broken: killed, each of these loses what it had acknowledged.
+CANARY = toys(behaviours=dict.fromkeys(SYSTEM.nodes, "forgets"))
