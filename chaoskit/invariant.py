@@ -19,10 +19,16 @@ from chaoskit.verdict import Kind
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One way in which a promise was broken: a sentence with values, and its events' indices."""
+    """
+    One way in which a promise was broken: a sentence with values, and its events' indices.
+
+    `excusable` says that a machine that stalled may be to blame, as for any missed deadline. It is
+    False where a process ended or an answer said no: those come from no stall.
+    """
 
     text: str
     events: tuple[int, ...]
+    excusable: bool = True
 
     def __post_init__(self) -> None:
         if not self.events:

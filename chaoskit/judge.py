@@ -6,7 +6,8 @@ tests. Refuses: I/O; a saved run is judged by the same code as a live one.
 
 A broken promise is FAIL; one without evidence UNKNOWN; one whose function breaks INFRA. A broken
 promise of liveness is INFRA instead where the machine was over its limits within the violation's
-own time: never one of safety, an exit or missing evidence. Missing evidence of a fault is INVALID.
+own time: never one of safety, an exit or a refusal (`Violation.excusable`), or missing evidence.
+Missing evidence of a fault is INVALID.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ def _stall_behind(
     violation: Violation, times: dict[int, float], stalls: Sequence[tuple[float, float, Event]]
 ) -> Event | None:
     """The measurement that may explain a missed deadline: it overlaps the violation's own time."""
+    if not violation.excusable:
+        return None
     known = [times[index] for index in violation.events if index in times]
     if not known:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chaoskit import catalogue, clock
 from chaoskit.cluster import Cluster
 from chaoskit.fault import apply, inject
+from chaoskit.http import HttpClient
 from chaoskit.liveness import recovered_within
 from chaoskit.plan import Plan
 from faults.pause import Pause
@@ -13,20 +14,22 @@ from suites.incidents.deciding import await_decided
 from suites.incidents.upgrades import the_way_back_is_open, upgraded_members_contribute
 
 _WITHIN_S = 10.0
+_HEALTH_TIMEOUT_S = 3.0
 
 
 def test_an_upgraded_member_contributes(etcd: Cluster, chaos_plan: Plan) -> None:
     """
     Goal: a follower that was upgraded runs at the new version and takes part in decisions.
-    Runbook: after some writes it is upgraded; the other follower is paused, so that nothing is
-        decided without it, and goes on. If it is down it goes back to where it came from.
+    Runbook: everybody is asked for its health, as operators do; a follower is upgraded; the other
+        one is paused, so that nothing is decided without it, and goes on. If the upgraded one is
+        down it goes back to where it came from.
     Success: seen at the new version, and something decided with it, within 10 s; level after that.
     """
     leader = etcd.target("leader")
     member, spare = (name for name in etcd.nodes if name != leader)
     new = etcd.system.release(chaos_plan.inputs["to"])
     promise = upgraded_members_contribute(label=new.label, version=new.version, within_s=_WITHIN_S)
-    etcd.await_progress(by=40, timeout_s=20)  # a member without a past is another experiment
+    _ask_health(etcd)
     apply(Upgrade(member, to=new.label), to=etcd, may_exit=True, asks=True)
     with inject(Pause(spare), into=etcd) as fault:
         fault.await_felt(timeout_s=10)
@@ -35,6 +38,26 @@ def test_an_upgraded_member_contributes(etcd: Cluster, chaos_plan: Plan) -> None
         _go_back(etcd, member)
     etcd.await_steady_state(timeout_s=30)
     etcd.check(promise, recovered_within(20))
+
+
+def _ask_health(etcd: Cluster) -> None:
+    """Ask each member's health, and note the answers: on some releases that is a write."""
+    http = HttpClient(_HEALTH_TIMEOUT_S)
+    answers = [http.get(etcd.endpoint(name).url("client", "/health"))[1] for name in etcd.nodes]
+    http.close()
+    etcd.recorder.record("chaoskit", "note", {"text": f"asked for health: {answers}"})
+
+
+def test_an_upgrade_ends_nobody_else(etcd: Cluster, chaos_plan: Plan) -> None:
+    """
+    Goal: whatever becomes of a member that is upgraded, the others live.
+    Runbook: a follower of a cluster that nobody ever asked for its health is upgraded.
+    Success: no other process ends, nothing is lost.
+    """
+    etcd.await_progress(by=20, timeout_s=20)
+    apply(Upgrade("follower", to=chaos_plan.inputs["to"]), to=etcd, may_exit=True, asks=True)
+    etcd.hold(3)
+    etcd.check()
 
 
 def _go_back(etcd: Cluster, member: str) -> None:

@@ -179,6 +179,7 @@ def _not_contributed(
             *(() if move.exit is None else (move.exit.index,)),
             *(trial.start.index for trial in trials),
         ),
+        excusable=not ended,
     )
 
 
@@ -209,6 +210,7 @@ def the_way_back_is_open(*, label: str, version: str, within_s: float) -> Invari
                     f"{move.said(move.done.time_s)}: not seen ready at {version} within "
                     f"{within_s:g} s, so there is no way back",
                     (move.begun.index, move.done.index, *ended),
+                    excusable=not ended,
                 )
             )
         return violations

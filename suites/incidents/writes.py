@@ -53,16 +53,14 @@ def writes_return_after_the_heal(*, within_s: float) -> Invariant:
                 return ()
         if not asked or history.end_s < limit_s:
             raise Inconclusive(f"no write was asked until {within_s:g} s after the heal")
-        causes = {
-            str(write.completion.value.get("cause"))
-            for write in asked
-            if write.completion is not None and not write.acknowledged
-        }
+        answers = [write.completion for write in asked if write.completion is not None]
+        causes = {str(answer.value.get("cause")) for answer in answers}
         return [
             Violation(
                 f"healed at {heal.time_s:.3f} s, and of {len(asked)} writes asked within "
                 f"{within_s:g} s none was acknowledged: {', '.join(sorted(causes)) or 'no answer'}",
                 (heal.index, asked[0].invoke.index, *asked[-1].events),
+                excusable=not any(write.failed for write in asked),  # a refusal is no late answer
             )
         ]
 
