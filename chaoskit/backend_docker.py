@@ -13,7 +13,6 @@ import functools
 import hashlib
 import os
 import select
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,38 +23,21 @@ from typing import TypeVar
 from chaoskit import hostrules, proc
 from chaoskit.addressing import AddressPlan, address_plan, free_subnets
 from chaoskit.backend import Layout, LinkPlace, ProcessSpec
-from chaoskit.clock import wait_until
 from chaoskit.engine import Completed, ContainerSpec, Engine, Mount
 from chaoskit.errors import ChaosError, EngineFailed
 from chaoskit.journal import Journal
 from chaoskit.namespace import Namespace
 from chaoskit.ownership import Kind, rule_comment
-from chaoskit.packets import Counters, Leg, Traffic
-from chaoskit.toxiproxy import server_binary
+from chaoskit.packets import Leg, Traffic
+from chaoskit.proxy_container import API_PORT, ProxyContainer, ensure_proxy_image
 
 T = TypeVar("T")
 
 NODE_OWNER = (10001, 10001)
-PROXY_RELEASE = "2.12.0"
-_PROXY_REPOSITORY = "chaoskit/toxiproxy"
-_API_PORT = 8474
 _DATA, _CONFIG = "/data", "/config"
-_START_TIMEOUT_S = 20.0
 _EXIT_TIMEOUT_S = 10.0
 _SUBNET_TRIES = 8
 _WORKERS = 8
-
-
-def ensure_proxy_image(engine: Engine) -> str:
-    """
-    The reference of the Toxiproxy image, made from the server's binary when it is absent.
-
-    Raises ChaosError, saying what to run, when there is neither.
-    """
-    reference = f"{_PROXY_REPOSITORY}:{PROXY_RELEASE}"
-    if engine.image(reference) is None:
-        engine.import_binary(server_binary(), repository=_PROXY_REPOSITORY, tag=PROXY_RELEASE)
-    return reference
 
 
 def _layout(plan: AddressPlan, nodes: Sequence[str]) -> Layout:
@@ -72,59 +54,6 @@ def _layout(plan: AddressPlan, nodes: Sequence[str]) -> Layout:
         data=dict.fromkeys(nodes, _DATA),
         config=dict.fromkeys(nodes, _CONFIG),
     )
-
-
-class _Proxy:
-    """One Toxiproxy container: its namespace, its counters and its gate."""
-
-    def __init__(self, container: str, address: str, legs: Sequence[Leg], link_range: str) -> None:
-        self.container = container
-        self.address = address
-        self._legs = legs
-        self._range = link_range
-        self._namespace: Namespace | None = None
-        self._counters: Counters | None = None
-
-    def enter(self, engine: Engine) -> None:
-        """Start it, load its rules, and wait until its API answers, from inside its network."""
-        engine.start(self.container)
-        namespace = Namespace(engine.state(self.container).pid)
-        self._namespace = namespace
-        self._counters = Counters(namespace, self._legs)
-        self._counters.install(link_range=self._range)
-
-        def answers() -> bool:
-            try:
-                socket.create_connection((self.address, _API_PORT), 0.05).close()
-            except OSError:
-                return False
-            return True
-
-        namespace.run(
-            lambda: wait_until(
-                answers, what="Toxiproxy's API", timeout_s=_START_TIMEOUT_S, poll_s=0.005
-            ),
-            timeout_s=_START_TIMEOUT_S + 1,
-        )
-
-    @property
-    def counters(self) -> Counters:
-        """The rules in its network. Raises ChaosError before `enter`."""
-        if self._counters is None:
-            raise ChaosError(f"the proxy {self.container} has not been started")
-        return self._counters
-
-    @property
-    def namespace(self) -> Namespace:
-        """Its network. Raises ChaosError before `enter`."""
-        if self._namespace is None:
-            raise ChaosError(f"the proxy {self.container} has not been started")
-        return self._namespace
-
-    def leave(self) -> None:
-        """Close the namespace."""
-        if self._namespace is not None:
-            self._namespace.close()
 
 
 class DockerBackend:
@@ -181,20 +110,22 @@ class DockerBackend:
             Leg(node, self._plan.watch[node], upstream, self._plan.nodes[node])
             for node, upstream in self.layout.watch_upstream.items()
         ]
-        self._mesh = _Proxy(f"{self._prefix}-mesh", self._plan.proxy, links, self._plan.link_range)
-        self._watch = _Proxy(
+        self._mesh = ProxyContainer(
+            f"{self._prefix}-mesh", self._plan.proxy, links, self._plan.link_range
+        )
+        self._watch = ProxyContainer(
             f"{self._prefix}-watch", self._plan.watcher, watch, self._plan.watch_range
         )
 
     @property
     def mesh_api(self) -> tuple[str, int]:
         """Where the proxy between the nodes is controlled."""
-        return self._plan.proxy, _API_PORT
+        return self._plan.proxy, API_PORT
 
     @property
     def watch_api(self) -> tuple[str, int]:
         """Where the harness's own proxy is controlled."""
-        return self._plan.watcher, _API_PORT
+        return self._plan.watcher, API_PORT
 
     # -- making --------------------------------------------------------------------------------
 
@@ -234,7 +165,7 @@ class DockerBackend:
                 self._take(subnet)
                 return
 
-    def _make_proxy(self, proxy: _Proxy, image: str) -> None:
+    def _make_proxy(self, proxy: ProxyContainer, image: str) -> None:
         self._journal.will_create(Kind.CONTAINER, proxy.container)
         self._engine.create_container(
             ContainerSpec(

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from random import Random
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from chaoskit import clock, provision
+from chaoskit.assembly import endpoints, wired
 from chaoskit.backend import Backend
 from chaoskit.certificates import Authority, Credential, Validity
 from chaoskit.engine import Completed
@@ -25,34 +25,18 @@ from chaoskit.health import DiskWatch
 from chaoskit.history import History, Recorder
 from chaoskit.invariant import Invariant
 from chaoskit.machine import MachineWatch, ProxyEcho
-from chaoskit.mesh import Link, Mesh, link_between
+from chaoskit.mesh import Link
 from chaoskit.node import Node
 from chaoskit.observer import Observers
 from chaoskit.packets import Traffic as Packets
+from chaoskit.setting import Setting
 from chaoskit.storage import FaultyMount
 from chaoskit.system import Endpoint, Observation, Operation, Release, System
-from chaoskit.toxiproxy import ToxiproxyClient
 from chaoskit.wire import Wire
 from chaoskit.workload import Load, Tally
 
 T = TypeVar("T")
-_PROXY_TIMEOUT_S = 5.0
 _WORKERS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """
-    How a cluster is to be started.
-
-    `settings` go on top of the system's own, for every node. `storage` puts every node's data on
-    faulty storage. `load_per_s` is the rate of a test's load, 0 for none.
-    """
-
-    release: str
-    settings: tuple[tuple[str, str], ...] = ()
-    storage: bool = False
-    load_per_s: float = 20.0
 
 
 class Judged(Protocol):
@@ -161,7 +145,7 @@ class Cluster:
         self._record_self("started")
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="create") as pool:
             creating = [pool.submit(node.create) for node in self.nodes.values()]
-            self.mesh = self._populate(stack)
+            self.mesh = stack.enter_context(wired(self.system, self.backend, self.recorder))
             for one in creating:
                 one.result()
         self.wire = Wire(self.system, self.backend, self.nodes, self.mesh, self.recorder)
@@ -173,53 +157,13 @@ class Cluster:
         except LookupError as error:
             raise UsageError(str(error)) from None
 
-    def _populate(self, stack: ExitStack) -> Mesh:
-        layout = self.backend.layout
-        linked = {port.name: port.number for port in self.system.linked_ports}
-        links = {
-            (place.source, place.target): link_between(
-                place.source,
-                place.target,
-                address=place.address,
-                upstream_host=place.upstream_host,
-                ports=linked,
-            )
-            for place in layout.links
-            if linked
-        }
-        host, port = self.backend.mesh_api
-        client = stack.enter_context(ToxiproxyClient(host, port, timeout_s=_PROXY_TIMEOUT_S))
-        mesh = Mesh(client, links, self.recorder)
-        mesh.populate()
-        host, port = self.backend.watch_api
-        with ToxiproxyClient(host, port, timeout_s=_PROXY_TIMEOUT_S) as watcher:
-            every = {port.name: port.number for port in self.system.ports}
-            watcher.populate(
-                [
-                    spec
-                    for node, address in layout.watch.items()
-                    for spec in link_between(
-                        "chaoskit",
-                        node,
-                        address=address,
-                        upstream_host=layout.watch_upstream[node],
-                        ports=every,
-                    ).specs()
-                ]
-            )
-        return mesh
-
     def _start_nodes(self) -> None:
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="start") as pool:
             for done in [pool.submit(node.start) for node in self.nodes.values()]:
                 done.result()
 
     def _endpoints(self) -> dict[str, Endpoint]:
-        ports = {port.name: port.number for port in self.system.ports}
-        return {
-            node: Endpoint(node, address, ports)
-            for node, address in self.backend.layout.watch.items()
-        }
+        return endpoints(self.system, self.backend.layout)
 
     def _record_self(self, event: str) -> None:
         self.recorder.record(
@@ -378,8 +322,8 @@ class Cluster:
 
     @contextmanager
     def loaded(self, rate_per_s: float) -> Iterator[None]:
-        """Put a constant load on the cluster for the length of the block; 0 is none."""
-        if rate_per_s <= 0:
+        """Load the cluster evenly for the length of the block; not at 0, nor without traffic."""
+        if rate_per_s <= 0 or self.system.traffic is None:
             yield
             return
         load = Load(

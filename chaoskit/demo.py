@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaoskit import catalogue
-from chaoskit.cluster import Cluster, Setting
+from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, InvariantViolated, NotApplicable
 from chaoskit.experiment import Experiment, summary, worst
 from chaoskit.fault import inject
 from chaoskit.liveness import recovered_within
 from chaoskit.session import Choices, Session, open_session
+from chaoskit.setting import Setting
 from chaoskit.system import System
 from chaoskit.telling import Course, courses
 from chaoskit.verdict import Verdict

@@ -160,6 +160,10 @@ class _Course:
 
 
 def _fault(case: _Case) -> list[Reason]:
+    refused = case.of("fault", "fail")
+    if refused:
+        text = f"{case.name} is not applicable here: {refused[0].value['cause']}"
+        return [Reason(Verdict.UNKNOWN, _BY, text, (case.opening.index, refused[0].index))]
     healed = [event.index for event in case.of("heal", "ok")]
     heals = [event.index for event in case.of("heal", "invoke")] + healed
     course = _Course(case, min(heals, default=None), min(healed, default=None))

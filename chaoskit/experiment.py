@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 from chaoskit import clock
 from chaoskit.cluster import Cluster
-from chaoskit.errors import ChaosError, InvariantViolated, WaitTimedOut
+from chaoskit.errors import ChaosError, InvariantViolated, NotApplicable, WaitTimedOut
 from chaoskit.fault import NotEffective
 from chaoskit.invariant import Invariant
 from chaoskit.judge import Judgement
 from chaoskit.rundir import PromiseOutcome, TestVerdict
 from chaoskit.scope import judge_scope, scopes
-from chaoskit.standing import promises
+from chaoskit.standing import promises_of
 from chaoskit.verdict import Reason, Verdict, decide, leading
 
 _LEVEL_TIMEOUT_S = 2.0
@@ -60,10 +60,7 @@ class Experiment:
     def invariants(self) -> tuple[Invariant, ...]:
         """The standing promises, the system's own, and those of this test, each once."""
         named = [
-            *promises(
-                shows_digest=self.cluster.system.shows_digest,
-                shows_progress=self.cluster.system.shows_progress,
-            ),
+            *promises_of(self.cluster.system),
             *self.cluster.system.invariants,
             *self.extra,
         ]
@@ -129,6 +126,8 @@ class Experiment:
         match error:
             case NotEffective():
                 return Reason(Verdict.INVALID, "inject", text)
+            case NotApplicable():
+                return Reason(Verdict.UNKNOWN, "inject", f"not applicable here: {error}")
             case WaitTimedOut():
                 return Reason(Verdict.UNKNOWN, "await", f"the test gave up: {error}")
             case _:

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Protocol
 
 from chaoskit import clock
 from chaoskit.cluster import Cluster
-from chaoskit.errors import ChaosError, HealFailed, WaitTimedOut
+from chaoskit.errors import ChaosError, HealFailed, NotApplicable, WaitTimedOut
 
 _POLL_S = 0.01
 _PROBES_AT_ONCE = 8
@@ -250,7 +250,15 @@ def inject(fault: Fault, *, into: Cluster, may_exit: bool = False) -> Iterator[I
     number = _announce(cluster, "fault", fault, nodes, may_exit=may_exit)
     begun_s = clock.monotonic()
     context = fault.inject(cluster)
-    witness = context.__enter__()
+    try:
+        witness = context.__enter__()
+    except NotApplicable as error:  # before its first change, by contract
+        refusal = {"id": number, "cause": str(error)}
+        cluster.recorder.record("chaoskit", "fault", refusal, kind="fail")
+        raise
+    except ChaosError as error:
+        cluster.poison(f"fault {number} raised while it was injected: {error}")
+        raise
     effective = False
     zero: tuple[int, ...] = ()
     try:
@@ -263,10 +271,12 @@ def inject(fault: Fault, *, into: Cluster, may_exit: bool = False) -> Iterator[I
             )
         yield Injection(number, fault, cluster, witness.meters, zero)
     finally:
-        if effective:
-            _record_felt(cluster, number, witness, zero)
-            _record_onset(cluster, number, witness, begun_s, again=True)
-        _heal(cluster, number, context, witness, nodes)
+        try:
+            if effective:
+                _record_felt(cluster, number, witness, zero)
+                _record_onset(cluster, number, witness, begun_s, again=True)
+        finally:
+            _heal(cluster, number, context, witness, nodes)
 
 
 def _record_onset(

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from chaoskit.cluster import Cluster, Setting
+from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError
 from chaoskit.session import Session
+from chaoskit.setting import Setting
 from chaoskit.system import System
 from chaoskit.verdict import Verdict
 

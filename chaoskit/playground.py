@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaoskit import journal
-from chaoskit.cluster import Setting
 from chaoskit.console import say
 from chaoskit.engine import Engine
 from chaoskit.errors import UsageError
 from chaoskit.session import Choices, open_session
+from chaoskit.setting import Setting
 from chaoskit.sweep import remove_run
 from chaoskit.system import System
 

@@ -219,8 +219,8 @@ def chaos_cluster(
     """
     from contextlib import ExitStack
 
-    from chaoskit.cluster import Setting
     from chaoskit.experiment import Experiment
+    from chaoskit.setting import Setting
     from chaoskit.verdict import Verdict
 
     config = request.config

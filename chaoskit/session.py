@@ -21,7 +21,7 @@ from chaoskit import clock, journal, reaper, report
 from chaoskit.backend import Backend
 from chaoskit.backend_docker import DockerBackend
 from chaoskit.calibration import calibrate
-from chaoskit.cluster import Cluster, Setting
+from chaoskit.cluster import Cluster
 from chaoskit.engine import Engine
 from chaoskit.errors import UsageError
 from chaoskit.history import Recorder
@@ -31,6 +31,7 @@ from chaoskit.journal import Journal
 from chaoskit.provision import Workshop
 from chaoskit.redaction import Redactor
 from chaoskit.rundir import RunFolder, TestVerdict, create_run
+from chaoskit.setting import Setting
 from chaoskit.sweep import sweep
 from chaoskit.system import System
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit import reaper, session
-from chaoskit.cluster import Setting
 from chaoskit.session import Choices, open_session
+from chaoskit.setting import Setting
 from chaoskit.sweep import Report
 from suites.toys.system import toys
 from tests import boundaries
