@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -105,7 +106,8 @@ class Run:
 
     def clear(self) -> None:
         """Leave nothing, however the test ended."""
-        self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         record = journal.read(self.state / f"{self.name}.jsonl")
         if record is not None and record.keeper is not None:
             identity.kill(record.keeper, timeout_s=5.0)
@@ -138,13 +140,22 @@ def await_dead(process: Identity) -> None:
     )
 
 
-def await_watching(keeper: Identity) -> None:
-    """Until it is up: before that it would find out by itself that its parent is gone."""
-    folder = Path(f"/proc/{keeper.pid}/fd")
+def files_of(pid: int) -> list[str]:
+    """What its descriptors are open on; one that is closed meanwhile is left out."""
+    found = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(path.readlink()))
+    return found
+
+
+def await_watching(pid: int) -> None:
+    """Until it watches another process by a descriptor."""
     wait_until(
-        lambda: any("pidfd" in str(path.readlink()) for path in folder.iterdir()) or None,
-        what="the reaper to watch",
+        lambda: any("pidfd" in one for one in files_of(pid)) or None,
+        what=f"process {pid} to watch another",
         timeout_s=10.0,
+        last=lambda: str(files_of(pid)),
     )
 
 
@@ -187,7 +198,7 @@ def test_signals_to_the_reaper_itself_do_not_reach_it(start: Start) -> None:
     keeper = keeper_of(run)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(keeper.pid, number)  # it may still be at its imports
-    await_watching(keeper)
+    await_watching(keeper.pid)
     assert os.getsid(keeper.pid) == keeper.pid
     run.process.kill()
     run.end()
@@ -214,7 +225,7 @@ print(pid, flush=True)
     run = start(forking)
     holder = identity.of(int(run.first_line))
     assert holder is not None
-    await_watching(keeper_of(run))
+    await_watching(keeper_of(run).pid)  # else it would see by itself that its parent is gone
     try:
         run.process.kill()
         run.process.wait()
@@ -230,8 +241,8 @@ def test_it_holds_no_file_of_its_parent(start: Start) -> None:
     opened = "os.set_inheritable(os.open('/dev/zero', os.O_RDONLY), True)\n"
     run = start(opened + WATCHED)
     keeper = keeper_of(run)
-    await_watching(keeper)
-    files = [str(path.readlink()) for path in Path(f"/proc/{keeper.pid}/fd").iterdir()]
+    await_watching(keeper.pid)
+    files = files_of(keeper.pid)
     assert len(files) == 4
     assert files.count("/dev/null") == 2
     assert Path(f"/proc/{keeper.pid}/cwd").readlink() == Path("/")
@@ -366,12 +377,7 @@ with reaper.watched(run, folder=state, timeout_s=60.0) as written:
     assert run.process.stdin is not None
     run.process.stdin.write(b"leave\n")
     run.process.stdin.flush()
-    folder = Path(f"/proc/{run.process.pid}/fd")
-    wait_until(
-        lambda: any("pidfd" in str(path.readlink()) for path in folder.iterdir()) or None,
-        what="the wait for the reaper",
-        timeout_s=10.0,
-    )
+    await_watching(run.process.pid)
     os.kill(run.process.pid, signal.SIGINT)
     assert b"KeyboardInterrupt" in run.end()
     assert not run.is_clean()
