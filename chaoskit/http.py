@@ -1,15 +1,15 @@
 """
 JSON over HTTP to a node, for observers and clients.
 
-Owns: one pool of kept-alive connections with a time-out on every call, and what went wrong as a
-word. Refuses: retries, redirects, proxies from the environment, and status codes as exceptions: a
-node that answers 503 has answered.
+Owns: one pool of kept-alive connections with a time-out on every call, what went wrong as a word,
+and an observer made of a path and a function (`observe_json`). Refuses: retries, redirects, proxies
+from the environment, and status codes as exceptions: a node that answers 503 has answered.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import urllib3
@@ -20,6 +20,10 @@ from urllib3.exceptions import (
     ProtocolError,
     ReadTimeoutError,
 )
+
+from chaoskit.system import Endpoint, Observation, Unobserved
+
+_OK = 200
 
 
 class NoAnswer(Exception):
@@ -79,3 +83,29 @@ def _document(body: bytes, url: str) -> dict[str, Any]:
     except ValueError as error:
         raise NoAnswer("garbled", url) from error
     return document if isinstance(document, dict) else {"answer": document}
+
+
+def observe_json(
+    port: str, path: str, read: Callable[[dict[str, Any]], Observation]
+) -> Callable[[Endpoint, float], Observation]:
+    """
+    Make a System's `observe`: GET `path` on `port` of the node, and `read` its JSON document.
+
+    A status other than 200, or a document without what `read` looks up, is a sample that failed.
+    """
+
+    def observe(endpoint: Endpoint, timeout_s: float) -> Observation:
+        client = HttpClient(timeout_s)
+        try:
+            status, document = client.get(endpoint.url(port, path))
+            if status != _OK:
+                raise Unobserved(f"status {status}")
+            return read(document)
+        except NoAnswer as error:
+            raise Unobserved(error.cause) from error
+        except LookupError as error:
+            raise Unobserved("error") from error
+        finally:
+            client.close()
+
+    return observe

@@ -14,7 +14,7 @@ from chaoskit.errors import UsageError
 from chaoskit.history import History, read
 from chaoskit.rundir import open_run, read_verdicts
 from chaoskit.scope import Scope, judge_scope, scopes
-from chaoskit.standing import promises
+from chaoskit.standing import promises_of
 from chaoskit.system import System
 from chaoskit.verdict import Reason, Verdict, decide, leading
 
@@ -31,8 +31,8 @@ def judged_again(history: History, load: Callable[[str], System]) -> dict[str, t
     found: dict[str, tuple[Reason, ...]] = {}
     for scope in scopes(history):
         system = _system_of(scope, load)
-        standing = promises(shows_digest=system.shows_digest, shows_progress=system.shows_progress)
-        found[scope.test] = judge_scope(scope, (*standing, *system.invariants)).reasons
+        owed = (*promises_of(system), *system.invariants)
+        found[scope.test] = judge_scope(scope, owed).reasons
     return found
 
 

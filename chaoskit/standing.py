@@ -17,6 +17,7 @@ from chaoskit.invariant import Invariant, Violation, safety
 from chaoskit.operations import attempts
 from chaoskit.progress import progress_while_quorate
 from chaoskit.quorate import below_quorum, timelines
+from chaoskit.system import System
 from chaoskit.verdict import Kind
 
 
@@ -233,17 +234,33 @@ def nothing_acknowledged_below_quorum(allowance_s: float = 0.5) -> Invariant:
     return Invariant("nothing_acknowledged_below_quorum", Kind.SAFETY, judge)
 
 
-def promises(*, shows_digest: bool = True, shows_progress: bool = True) -> tuple[Invariant, ...]:
+def promises(
+    *, shows_digest: bool = True, shows_progress: bool = True, shows_liveness: bool = True
+) -> tuple[Invariant, ...]:
     """
     What a system owes at all times; a System leaves out what its observations cannot show.
 
-    Without digests no fork can be seen, without progress no rollback: a promise that can never
-    have evidence would make every run UNKNOWN, so it is left out by a word, not in silence.
+    Without digests no fork can be seen, without progress no rollback, without load or progress no
+    liveness: a promise that can never have evidence would make every run UNKNOWN, so it is left
+    out by a word, not in silence.
     """
     return (
         *((no_fork,) if shows_digest else ()),
         *((no_rollback,) if shows_progress else ()),
         no_unexpected_exit,
         nothing_acknowledged_below_quorum(),
-        progress_while_quorate,
+        *((progress_while_quorate,) if shows_liveness else ()),
+    )
+
+
+def promises_of(system: System) -> tuple[Invariant, ...]:
+    """
+    The promises of `promises` for which a system can show evidence.
+
+    Progress of one that is driven are acknowledged operations: without traffic there are none.
+    """
+    return promises(
+        shows_digest=system.shows_digest,
+        shows_progress=system.shows_progress,
+        shows_liveness=system.traffic is not None if system.driven else system.shows_progress,
     )

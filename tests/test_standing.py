@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,8 +18,10 @@ from chaoskit.standing import (
     no_unexpected_exit,
     nothing_acknowledged_below_quorum,
     promises,
+    promises_of,
 )
 from chaoskit.verdict import Kind
+from suites.toys.system import toys
 from tests.tape import Tape
 
 
@@ -450,3 +454,15 @@ def test_the_list_of_promises() -> None:
     assert [one.name for one in promises() if one.kind is Kind.LIVENESS] == [names[-1]]
     assert [one.name for one in promises(shows_digest=False)] == names[1:]
     assert [one.name for one in promises(shows_progress=False, shows_digest=False)] == names[2:]
+    assert [one.name for one in promises(shows_liveness=False)] == names[:-1]
+
+
+def test_a_system_that_nobody_can_load_owes_no_progress_that_could_be_seen() -> None:
+    def owed(**what: Any) -> set[str]:
+        return {one.name for one in promises_of(replace(toys(), **what))}
+
+    assert {"no_fork", "no_rollback", "progress_while_quorate"} <= owed()
+    assert "progress_while_quorate" not in owed(traffic=None)
+    assert "progress_while_quorate" in owed(traffic=None, driven=False)
+    assert "progress_while_quorate" not in owed(driven=False, shows_progress=False)
+    assert owed(shows_digest=False) == owed() - {"no_fork"}
