@@ -37,7 +37,7 @@ setup-demo:
 	@$(SIDE_BY_SIDE) python toxiproxy etcd-$(DEMO_RELEASE)
 
 demo: setup-demo
-	@$(CHAOSKIT) demo etcd
+	@$(CHAOSKIT) demo etcd --release $(DEMO_RELEASE)
 
 test: setup
 	@.ci/groups

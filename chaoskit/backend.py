@@ -2,8 +2,8 @@
 What runs nodes: the form that the docker and the process backend share.
 
 Owns: `Backend`, and the data that passes through it. A backend lays out addresses, makes the
-network with its two proxies, and runs one process per node. It knows nothing of systems, faults or
-histories; `cluster` and `node` drive it.
+network with its two proxies, and runs one process per node; `cluster` and `node` drive it. Refuses:
+knowing of systems, faults and histories.
 """
 
 from __future__ import annotations

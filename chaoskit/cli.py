@@ -103,9 +103,9 @@ def doctor(
 
 @app.command()
 def demo(
-    system: Annotated[str, typer.Argument()] = "etcd",
+    system: str,
     *,
-    release: Annotated[str, typer.Option(help="which release to break")] = "3.5.16",
+    release: Annotated[str | None, typer.Option(help="the newest unless given")] = None,
     seed: Seed = None,
     chaos_image: Images = None,
     runs: Runs = _RUNS,
@@ -116,7 +116,8 @@ def demo(
     with _answering():
         chosen = _system(system)
         choices = _choices(seed, chaos_image, runs)
-        verdict = play(chosen, choices, release=_release(chosen, release), say=say)
+        label = _release(chosen, release or chosen.releases[-1].label)
+        verdict = play(chosen, choices, release=label, say=say)
     raise typer.Exit(exit_code(verdict))
 
 

@@ -21,7 +21,6 @@ import docker
 import docker.errors
 import docker.types
 import docker.utils.socket
-import requests.exceptions
 
 from chaoskit.errors import EngineFailed
 
@@ -102,7 +101,7 @@ def _guard(what: str, call: Callable[[], T]) -> T:
         raise NoSuchObject(f"{what}: {error.explanation or error}") from error
     except docker.errors.APIError as error:
         raise EngineFailed(f"{what}: the engine answered {error}") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+    except (docker.errors.DockerException, OSError) as error:  # what fails on the way is an OSError
         raise EngineFailed(f"{what}: {error}; is the engine running? `chaoskit doctor`") from error
 
 

@@ -3,6 +3,7 @@ The folders and files of a cluster's nodes.
 
 Owns: a scratch folder outside the run folder (keys never lie in a run folder), each node's data
 and configuration folders, their owner and modes, faulty mounts, certificates, images and logs.
+Refuses: processes and networks, and any folder that the journal does not name before it is made.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 What happened to a cluster, told in short phrases from its history.
 
 Owns: the phrases about one fault (when it was effective, what felt it, when it was healed, when the
-nodes were level again, who led) that a demo and a report's summary need. Pure functions of the
-history; a phrase that has no evidence is left out.
+nodes were level again, who led) that a demo and a report's summary need. Refuses: anything but the
+history; a phrase that has no evidence there is left out.
 """
 
 from __future__ import annotations
