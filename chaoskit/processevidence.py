@@ -3,7 +3,8 @@ Evidence for what was done to processes and their storage, from the kernel.
 
 Owns: the probes and meters that faults on nodes share. A process's state comes from /proc and its
 control group, never from the engine that was asked to change it; storage from writes of ours and
-from the passthrough's counters of the node's own user.
+from the passthrough's counters of the node's own user. Refuses: what somebody says of himself, but
+for a version, which stands beside the image.
 """
 
 from __future__ import annotations
