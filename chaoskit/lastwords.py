@@ -15,15 +15,17 @@ _SAYS_WHY = re.compile(
     r"^panic: |\"level\":\s*\"(?:panic|fatal|critical)\"|\b(?:FATAL|PANIC|CRITICAL)\b| [CF] \| "
 )
 _MAY_SAY_WHY = re.compile(r"\b(?:panic|fatal|error)\b", re.IGNORECASE)
+_SAID = ("msg", "message", "error", "panic")
 _TAIL_BYTES = 262_144
 _LENGTH = 220
 
 
 def last_words(log: Path, *, since_s: float) -> str:
     """
-    The last line that names a fatal end, written at or after `since_s` (the run's time).
+    The first line that names a fatal end, written at or after `since_s` (the run's time).
 
-    Else the last one that speaks of an error, else the last one; empty when there is none.
+    What follows it is mostly its trace. Else the last line that speaks of an error, else the last
+    one; empty when there is none.
     """
     try:
         with log.open("rb") as file:
@@ -35,12 +37,10 @@ def last_words(log: Path, *, since_s: float) -> str:
     for line in text.splitlines():
         stamp, _, said = line.partition(" ")
         if _is_number(stamp) and float(stamp) >= since_s and said.strip():
-            lines.append(said.strip())
-    for pattern in (_SAYS_WHY, _MAY_SAY_WHY):
-        found = [line for line in lines if pattern.search(line)]
-        if found:
-            return _shortened(found[-1])
-    return _shortened(lines[-1]) if lines else ""
+            lines.append(said.rstrip())
+    fatal = next((line for line in lines if _SAYS_WHY.search(line)), "")
+    grave = [line for line in lines if _MAY_SAY_WHY.search(line)]
+    return _shortened(fatal or (grave or lines or [""])[-1])
 
 
 def _is_number(text: str) -> bool:
@@ -54,6 +54,6 @@ def _shortened(line: str) -> str:
             document = json.loads(line)
         except ValueError:
             document = {}
-        parts = [str(document[key]) for key in ("msg", "message", "error") if document.get(key)]
+        parts = [str(document[key]) for key in _SAID if document.get(key)]
         line = ": ".join(parts) or line
     return line if len(line) <= _LENGTH else f"{line[: _LENGTH - 3]}..."

@@ -114,6 +114,11 @@ class Taken:
     exits: tuple[Exit, ...] = ()
 
     @property
+    def back(self) -> bool:
+        """For a member put back: it serves again, and nobody ended meanwhile."""
+        return self.move is not None and self.move.held and not self.exits
+
+    @property
     def passed(self) -> bool:
         """All that was owed in this step was kept."""
         return self.verdict.verdict is Verdict.PASS

@@ -122,7 +122,7 @@ def failure_lines(failed: Taken, back: Taken | None, folder: str) -> list[str]:
         if not way.forward.held:
             lines.append(f"       forward again {way.planned}: {way.forward}")
     if back is not None and back.move is not None:
-        held = "holds" if back.passed else "DOES NOT HOLD"
+        held = "holds" if back.back else "DOES NOT HOLD"
         lines.append(f"       way back {held}: {back.member} {back.move}")
         lines += [f"       {one}" for one in back.exits]
     lines.append(f"       evidence  {folder}/report.html")

@@ -16,7 +16,7 @@ from chaoskit.history import Event, History
 from chaoskit.invariant import Invariant, Violation, safety
 from chaoskit.operations import attempts
 from chaoskit.progress import progress_while_quorate
-from chaoskit.quorate import below_quorum, timelines
+from chaoskit.quorate import begin_s, below_quorum, timelines
 from chaoskit.system import System
 from chaoskit.verdict import Kind
 
@@ -118,8 +118,10 @@ def no_unexpected_exit(history: History) -> Sequence[Violation]:
 
     Safety. An exit is expected when we signalled the process; on a target of a fault with
     `may_exit` from its injection until its absence was established (or the heal ended, when that
-    was not); on a target of a change with `may_exit` from its start until the next change.
+    was not); on a target of a change with `may_exit` from its start until the next change. An exit
+    from before the scope (carried over as a fact) is not blamed on it again.
     """
+    begins_s = begin_s(history)
     violations: list[Violation] = []
     excused: dict[str, set[object]] = {}
     targets: dict[object, list[str]] = {}
@@ -132,6 +134,7 @@ def no_unexpected_exit(history: History) -> Sequence[Violation]:
                 value["state"] == "exited"
                 and not value["signalled"]
                 and not excused.get(event.process)
+                and event.time_s >= begins_s
             ):
                 code = value.get("exit_code")
                 violations.append(

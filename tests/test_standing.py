@@ -147,6 +147,17 @@ def test_an_exit_may_be_an_outcome_of_a_fault(
     assert len(judged(no_unexpected_exit, tape.history())) == broken
 
 
+@pytest.mark.parametrize(("time_s", "broken"), [(3.0, 0), (4.5, 1)])
+def test_an_exit_before_the_scope_is_not_blamed_on_it(time_s: float, broken: int) -> None:
+    tape = Tape()
+    for at_s, what in sorted([(4.0, "scope"), (time_s, "exit")]):
+        if what == "scope":
+            tape.scope(at_s, "start")
+        else:
+            tape.state(at_s, "a", "exited", signalled=False)
+    assert len(judged(no_unexpected_exit, tape.history())) == broken
+
+
 def test_no_unexpected_exit_needs_states() -> None:
     with pytest.raises(Inconclusive):
         judged(no_unexpected_exit, History(()))
