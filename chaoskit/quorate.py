@@ -30,39 +30,65 @@ Pair = frozenset[str]
 Direction = tuple[str, str]
 
 
+def _near(nodes: Sequence[str], connected: AbstractSet[Pair]) -> list[int]:
+    """For each of the nodes the set of those that it is connected with, as bits by position."""
+    place = {node: at for at, node in enumerate(nodes)}
+    near = [0] * len(nodes)
+    for one, other in connected:
+        if one in place and other in place:
+            near[place[one]] |= 1 << place[other]
+            near[place[other]] |= 1 << place[one]
+    return near
+
+
+def _has_clique(near: Sequence[int], candidates: int, size: int) -> bool:
+    """Whether some `size` of the candidates (bits) are all connected with one another."""
+    waiting = [(size, candidates)]
+    while waiting:
+        need, among = waiting.pop()
+        if need <= 0:
+            return True
+        while among.bit_count() >= need:
+            first = among & -among
+            among ^= first
+            waiting.append((need - 1, among & near[first.bit_length() - 1]))
+    return False
+
+
 def largest_clique(nodes: Collection[str], connected: AbstractSet[Pair]) -> frozenset[str]:
     """The largest set of `nodes` of which every two are connected; of equals the first by name."""
-    best: tuple[str, ...] = ()
-    waiting: list[tuple[tuple[str, ...], list[str]]] = [((), sorted(nodes))]
+    names = sorted(nodes)
+    near = _near(names, connected)
+    best: tuple[int, ...] = ()
+    waiting: list[tuple[tuple[int, ...], int]] = [((), (1 << len(names)) - 1)]
     while waiting:
-        clique, candidates = waiting.pop()
+        clique, among = waiting.pop()
         if len(clique) > len(best):
             best = clique
-        if len(clique) + len(candidates) <= len(best):
-            continue
-        branches = [
-            (
-                (*clique, node),
-                [other for other in candidates[at + 1 :] if frozenset((node, other)) in connected],
-            )
-            for at, node in enumerate(candidates)
-        ]
+        branches = []
+        while among and len(clique) + among.bit_count() > len(best):
+            first = among & -among
+            among ^= first
+            at = first.bit_length() - 1
+            branches.append(((*clique, at), among & near[at]))
         waiting.extend(reversed(branches))
-    return frozenset(best)
+    return frozenset(names[at] for at in best)
 
 
 def quorate(healthy: Collection[str], connected: AbstractSet[Pair], quorum: int) -> bool:
     """Whether at least `quorum` of the healthy nodes are all connected with one another."""
-    return len(largest_clique(healthy, connected)) >= quorum
+    near = _near(list(healthy), connected)
+    return _has_clique(near, (1 << len(near)) - 1, quorum)
 
 
 def voters(healthy: Collection[str], connected: AbstractSet[Pair], quorum: int) -> frozenset[str]:
     """The healthy nodes that belong to some clique of at least `quorum`."""
+    names = list(healthy)
+    near = _near(names, connected)
     return frozenset(
         node
-        for node in healthy
-        if 1 + len(largest_clique([n for n in healthy if Pair((n, node)) in connected], connected))
-        >= quorum
+        for node, beside in zip(names, near, strict=True)
+        if _has_clique(near, beside, quorum - 1)
     )
 
 
@@ -75,53 +101,33 @@ def margin(healthy: Collection[str], connected: AbstractSet[Pair], quorum: int) 
     spare = len(largest_clique(healthy, connected)) - quorum
     if spare < 0 or spare == len(healthy) - quorum:
         return spare
-    for lost in range(1, len(healthy) + 1):
-        if any(
-            not quorate(set(healthy).difference(gone), connected, quorum)
-            for gone in combinations(sorted(healthy), lost)
+    near = _near(list(healthy), connected)
+    everybody = (1 << len(near)) - 1
+    bits = [1 << at for at in range(len(near))]
+    for lost in range(1, len(near) + 1):
+        if not all(
+            _has_clique(near, everybody - sum(gone), quorum) for gone in combinations(bits, lost)
         ):
             return lost - 1
-    return len(healthy)
-
-
-def connected_pairs(
-    nodes: Collection[str], cut: AbstractSet[Direction], failed: AbstractSet[Direction]
-) -> frozenset[Pair]:
-    """The pairs between which neither direction is cut and no latest handshake failed."""
-    bad = cut | failed
-    return frozenset(
-        Pair(pair)
-        for pair in combinations(sorted(nodes), 2)
-        if pair not in bad and pair[::-1] not in bad
-    )
-
-
-def open_pairs(nodes: Collection[str], cut: AbstractSet[Direction]) -> frozenset[Pair]:
-    """The pairs between which at least one direction is not cut."""
-    return frozenset(
-        Pair(pair)
-        for pair in combinations(sorted(nodes), 2)
-        if pair not in cut or pair[::-1] not in cut
-    )
+    return len(near)
 
 
 def largest_component(nodes: Collection[str], linked: AbstractSet[Pair]) -> frozenset[str]:
     """The largest set of `nodes` that hang together; of equals the one with the first name."""
-    rest = sorted(nodes)
-    best: frozenset[str] = frozenset()
+    names = sorted(nodes)
+    near = _near(names, linked)
+    rest = (1 << len(names)) - 1
+    best = 0
     while rest:
-        component: set[str] = set()
-        waiting = [rest[0]]
-        while waiting:
-            node = waiting.pop()
-            component.add(node)
-            rest.remove(node)
-            waiting = [
-                other for other in rest if any(Pair((other, n)) in linked for n in component)
-            ]
-        if len(component) > len(best):
-            best = frozenset(component)
-    return best
+        component, border = 0, rest & -rest
+        while border:
+            first = border & -border
+            component |= first
+            border = (border | near[first.bit_length() - 1]) & ~component
+        rest &= ~component
+        if component.bit_count() > best.bit_count():
+            best = component
+    return frozenset(node for at, node in enumerate(names) if best >> at & 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +184,12 @@ class _Facts:
     over: dict[str, set[str]] = field(default_factory=dict)
     cut: set[Direction] = field(default_factory=set)
     failed: set[Direction] = field(default_factory=set)
+    connected: set[Pair] = field(default_factory=set)
+    open: set[Pair] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        every = {Pair(pair) for pair in combinations(self.nodes, 2)}
+        self.connected, self.open = set(every), every
 
     def take(self, event: Event) -> None:
         value = event.value
@@ -189,7 +201,16 @@ class _Facts:
         else:
             bad = value["cut"] if event.f == "link" else event.type != "ok"
             known = self.cut if event.f == "link" else self.failed
-            (known.add if bad else known.discard)((value["source"], value["target"]))
+            link = (value["source"], value["target"])
+            (known.add if bad else known.discard)(link)
+            self._between(link)
+
+    def _between(self, link: Direction) -> None:
+        """Connected: both directions good. Open: one direction not cut."""
+        back = link[::-1]
+        good = not any(one in known for one in (link, back) for known in (self.cut, self.failed))
+        (self.connected.add if good else self.connected.discard)(Pair(link))
+        (self.open.discard if {link, back} <= self.cut else self.open.add)(Pair(link))
 
     def interval(self, event: Event, begin_s: float) -> Interval:
         """What holds from `event` on, as an interval without length."""
@@ -199,7 +220,7 @@ class _Facts:
             if self.states.get(node) == "running" and not self.over.get(node)
         )
         standing = [n for n in self.nodes if self.states.get(n, "running") == "running"]
-        connected = connected_pairs(self.nodes, self.cut, self.failed)
+        connected = frozenset(self.connected)
         start_s = max(event.time_s, begin_s)
         return Interval(
             start_s=start_s,
@@ -209,8 +230,7 @@ class _Facts:
             connected=connected,
             quorum=self.quorum,
             quorate=quorate(healthy, connected, self.quorum),
-            conceivable=len(largest_component(standing, open_pairs(self.nodes, self.cut)))
-            >= self.quorum,
+            conceivable=len(largest_component(standing, self.open)) >= self.quorum,
         )
 
 

@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from chaoskit.quorate import (
     Pair,
     below_quorum,
-    connected_pairs,
     largest_clique,
     largest_component,
     margin,
-    open_pairs,
     owed_share,
     quorate,
     timelines,
@@ -79,17 +77,31 @@ def test_margin_and_voters_equal_brute_force(size: int) -> None:
             assert margin(healthy, connected, quorum) == fatal - 1
 
 
-def test_the_symmetric_rule_over_all_directed_link_states() -> None:
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_symmetric_rule_over_all_directed_link_states(order: int) -> None:
+    """Each of six directions is good, cut, of a failed handshake, or both; set from any state."""
     links = [(a, b) for a in NODES for b in NODES if a != b]
-    for state in product("okxf", repeat=len(links)):
-        cut = {link for link, one in zip(links, state, strict=True) if one == "x"}
-        failed = {link for link, one in zip(links, state, strict=True) if one == "f"}
-        connected = connected_pairs(NODES, cut, failed)
-        for a, b in combinations(NODES, 2):
-            good = all(link not in cut and link not in failed for link in ((a, b), (b, a)))
-            assert (Pair((a, b)) in connected) == good
-            assert (Pair((a, b)) in open_pairs(NODES, cut)) == (not {(a, b), (b, a)} <= cut)
-        assert connected <= open_pairs(NODES, cut)
+    tape = Tape()
+    expected = []
+    for number, state in enumerate(list(product("okxb", repeat=len(links)))[::order], start=1):
+        for link, one in zip(links, state, strict=True):
+            tape.link(float(number), *link, cut=one in "xb")
+            tape.handshake(float(number), *link, good=one in "ox")
+        cut = {link for link, one in zip(links, state, strict=True) if one in "xb"}
+        bad = {link for link, one in zip(links, state, strict=True) if one != "o"}
+        whole = {Pair(pair) for pair in combinations(NODES, 2) if not {pair, pair[::-1]} & bad}
+        ways = [pair for pair in combinations(NODES, 2) if not {pair, pair[::-1]} <= cut]
+        expected.append((float(number), whole, bool(ways)))
+    tape.add(expected[-1][0] + 1.0, "chaoskit", "note", text="end")
+    (timeline,) = timelines(tape.history())
+    intervals = iter(timeline.intervals)
+    current = next(intervals)
+    for time_s, whole, conceivable in expected:
+        while current.end_s <= time_s:
+            current = next(intervals)
+        assert current.connected == whole
+        assert current.quorate == bool(whole)
+        assert current.conceivable == conceivable
 
 
 @given(
