@@ -250,7 +250,10 @@ def _why_spared(run: _Run, now: datetime, *, apart_from: Identity | None = None)
             case Standing.ALIVE:
                 return f"process {one.pid} is at work with it"
             case Standing.ELSEWHERE:
-                return f"it belongs to another machine or pid namespace ({one})"
+                return (
+                    f"it belongs to another machine or pid namespace ({one}); when that is gone: "
+                    f"docker ps --all --filter label={RUN_LABEL}={run.name}"
+                )
             case Standing.DEAD:
                 continue
     until = run.record.kept_until if run.record else None

@@ -116,8 +116,8 @@ def test_killed_at_every_boundary_on_the_engine(
 @pytest.mark.parametrize(
     ("how", "every"),
     [
-        ("process", 13),
-        ("reaper first", 17),
+        ("process", 20),
+        ("reaper first", 40),
         *(pytest.param(how, 1, marks=pytest.mark.nightly) for how in HOWS),
     ],
 )
