@@ -63,16 +63,16 @@ def test_an_upgrade_ends_nobody_else(etcd: Cluster, chaos_plan: Plan) -> None:
 def _go_back(etcd: Cluster, member: str) -> None:
     """Put a member that refused its release back on the old one, and note how that went."""
     before = max(one.progress or 0 for one in etcd.latest().values() if one is not None)
-    apply(Upgrade(member, to=etcd.setting.release), to=etcd)
     begun_s = clock.monotonic()
+    apply(Upgrade(member, to=etcd.setting.release), to=etcd)
     etcd.await_that(
         lambda: (one := etcd.latest()[member]) and one.ready and (one.progress or 0) >= before,
         what=f"{member} back at {etcd.setting.release}",
         timeout_s=20,
     )
     took_s = clock.monotonic() - begun_s
-    text = f"{member} refused the release; back at {etcd.setting.release} and level {took_s:.2f} s "
-    etcd.recorder.record("chaoskit", "note", {"text": f"{text}after it was witnessed there"})
+    text = f"{member} refused the release and ended; put back, it was level after {took_s:.2f} s"
+    etcd.recorder.record("chaoskit", "note", {"text": text})
 
 
 def test_the_way_back_is_open(etcd: Cluster, chaos_plan: Plan) -> None:

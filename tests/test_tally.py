@@ -1,0 +1,64 @@
+"""Counting up over runs: nothing is lost, and other code is another count."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from chaoskit import tally
+from chaoskit.errors import UsageError
+from chaoskit.tally import Entry, State
+
+STATE = State("00aa", "c0ffee")
+
+
+def entry(*, good: bool = True, key: str = "E1 holds, short") -> Entry:
+    return Entry(key, "PASS" if good else "FAIL", "" if good else "no_fork", good, 1.25)
+
+
+def test_counts_go_up_and_nothing_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / tally.FILE
+    tally.add(path, STATE, (entry(), entry(key="other")))
+    tally.add(path, STATE, (entry(good=False),))
+    found = tally.read(path)
+    assert tally.counted(found, STATE, "E1 holds, short") == (1, 2)
+    assert tally.counted(found, STATE, "other") == (1, 1)
+    assert tally.counted(found, State("11bb", ""), "other") == (0, 0)
+    count = found["states"]["00aa"]["counts"]["E1 holds, short"]
+    assert count["verdicts"] == {"PASS": 1, "FAIL by no_fork": 1}
+    assert count["durations_s"] == [1.2, 1.2]
+    assert found["states"]["00aa"]["commit"] == "c0ffee"
+
+
+def test_two_that_count_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / tally.FILE
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(tally.add, path, STATE, (entry(),)) for _ in range(40)]:
+            done.result()
+    assert tally.counted(tally.read(path), STATE, "E1 holds, short") == (40, 40)
+
+
+def test_a_file_that_is_no_count_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / tally.FILE
+    path.write_text('{"schema": 9}')
+    with pytest.raises(UsageError, match="schema 1"):
+        tally.add(path, STATE, (entry(),))
+    assert path.read_text() == '{"schema": 9}'
+
+
+def test_the_state_is_the_code_that_ran(tmp_path: Path) -> None:
+    for name in ("chaoskit/a.py", "suites/b.toml", "runs/c.py", "chaoskit/__pycache__/a.pyc"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1")
+    before = tally.state_of(tmp_path)
+    (tmp_path / "runs/c.py").write_text("2")
+    (tmp_path / "chaoskit/__pycache__/a.pyc").write_text("2")
+    assert tally.state_of(tmp_path) == before
+    (tmp_path / "suites/b.toml").write_text("2")
+    changed = tally.state_of(tmp_path)
+    assert changed.digest != before.digest
+    (tmp_path / "suites/b.toml").rename(tmp_path / "suites/d.toml")
+    assert tally.state_of(tmp_path).digest != changed.digest
