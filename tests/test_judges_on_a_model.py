@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chaoskit.history import SCHEMA, Event, Header, read
 from chaoskit.judge import Judgement, Outcome, judge
 from chaoskit.liveness import recovered_within
 from chaoskit.standing import promises
@@ -44,6 +47,22 @@ def test_a_correct_model_is_never_found_broken(seed: int) -> None:
     assert broken(found) == set()
     assert found.verdict in (Verdict.PASS, Verdict.UNKNOWN)
     assert found.counts.acknowledged > 100
+
+
+def test_a_saved_run_without_any_one_piece_of_evidence_is_invalid(tmp_path: Path) -> None:
+    saved = tmp_path / "history.jsonl"
+    header = Header(schema=SCHEMA, started_utc="2026-01-01T00:00:00+00:00")
+    lines: list[Header | Event] = [header, *Model(Random(7)).run()]
+    saved.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    history = read(saved)
+    assert judge(history, EVERYTHING).verdict is Verdict.PASS
+    owed = [event for event in history if event.f in ("effective", "felt", "absent", "heal")]
+    assert len(owed) == 3 * 6
+    for event in owed:
+        found = judge(history.without(event.index), EVERYTHING)
+        assert found.verdict is Verdict.INVALID
+        by = {reason.by for reason in found.reasons}
+        assert by >= {"faults_were_felt", "record"}
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
