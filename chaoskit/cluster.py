@@ -28,7 +28,7 @@ from chaoskit.machine import MachineWatch, ProxyEcho
 from chaoskit.mesh import Link
 from chaoskit.node import Node
 from chaoskit.observer import Observers
-from chaoskit.packets import Traffic as Packets
+from chaoskit.packetmeters import PacketMeters
 from chaoskit.setting import Setting
 from chaoskit.storage import FaultyMount
 from chaoskit.system import Endpoint, Observation, Operation, Release, System
@@ -76,6 +76,7 @@ class Cluster:
         self._load: Load | None = None
         self._operations = 0
         self._standing = False
+        self.meters = PacketMeters(backend)
 
     # -- coming up and going down --------------------------------------------------------------
 
@@ -254,17 +255,6 @@ class Cluster:
     def execute(self, node: str, *argv: str) -> Completed:
         """Run a command beside a node, in its world."""
         return self.node(node).execute(argv)
-
-    def packets(self) -> Mapping[str, Packets]:
-        """
-        The kernel's counters by link name.
-
-        Raises NotApplicable where the backend cannot count.
-        """
-        counted = self.backend.traffic()
-        if counted is None:
-            raise NotApplicable(f"the {self.backend.name} backend has no counters of the kernel")
-        return counted
 
     # -- awaiting ------------------------------------------------------------------------------
 

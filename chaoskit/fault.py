@@ -262,8 +262,10 @@ def inject(fault: Fault, *, into: Cluster, may_exit: bool = False) -> Iterator[I
     effective = False
     zero: tuple[int, ...] = ()
     try:
-        effective = _record_onset(cluster, number, witness, begun_s)
-        cluster.wire.survey(nodes)
+        with cluster.meters.discounting():
+            effective = _record_onset(cluster, number, witness, begun_s)
+            cluster.wire.survey(nodes)
+        cluster.meters.open_faults += 1
         zero = tuple(meter.read() for meter in witness.meters)
         if not effective:
             raise NotEffective(
@@ -272,11 +274,15 @@ def inject(fault: Fault, *, into: Cluster, may_exit: bool = False) -> Iterator[I
         yield Injection(number, fault, cluster, witness.meters, zero)
     finally:
         try:
+            if zero:
+                cluster.meters.open_faults -= 1
             if effective:
                 _record_felt(cluster, number, witness, zero)
-                _record_onset(cluster, number, witness, begun_s, again=True)
+                with cluster.meters.discounting():
+                    _record_onset(cluster, number, witness, begun_s, again=True)
         finally:
-            _heal(cluster, number, context, witness, nodes)
+            with cluster.meters.discounting():
+                _heal(cluster, number, context, witness, nodes)
 
 
 def _record_onset(

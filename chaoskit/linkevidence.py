@@ -105,10 +105,10 @@ def packets_met(cluster: Cluster, shapes: Mapping[str, Shape]) -> Meter:
 
     Raises NotApplicable where the backend cannot count.
     """
-    cluster.packets()  # says now, before anything is changed, that nothing counts here
+    cluster.meters.read()  # says now, before anything is changed, that nothing counts here
 
     def read() -> int:
-        counted = cluster.packets()
+        counted = cluster.meters.read()
         return sum(_met(counted[name], shape) for name, shape in shapes.items())
 
     return Meter(f"packets that met the fault on {_counted(list(shapes))}", read)
@@ -125,9 +125,9 @@ def _met(traffic: Traffic, shape: Shape) -> int:
 
 def packets_of(cluster: Cluster, links: Sequence[Link], what: str, kind: str) -> Meter:
     """One kind of packet (a field of `Traffic`) summed over links; `what` names it to people."""
-    cluster.packets()
+    cluster.meters.read()
     read: Callable[[], int] = lambda: sum(  # noqa: E731
-        getattr(cluster.packets()[link.name], kind) for link in links
+        getattr(cluster.meters.read()[link.name], kind) for link in links
     )
     return Meter(f"{what} on {_counted([link.name for link in links])}", read)
 

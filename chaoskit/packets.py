@@ -44,6 +44,16 @@ class Traffic:
     opened: int = 0
     refused: int = 0
 
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            *(getattr(self, one.name) + getattr(other, one.name) for one in fields(self))
+        )
+
+    def __sub__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            *(getattr(self, one.name) - getattr(other, one.name) for one in fields(self))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:
