@@ -551,3 +551,12 @@ def test_write_leaves_a_report_and_a_trace(tmp_path: Path) -> None:
     assert first["ts"] == round(history.of("fault")[0].time_s * 1e6)
     assert first["ts"] + first["dur"] == pytest.approx(history.of("heal")[1].time_s * 1e6, abs=2)
     assert sorted(one.name for one in tmp_path.iterdir() if one.name.startswith(".")) == []
+
+
+def test_a_node_that_nobody_looked_at_leaves_a_page(tmp_path: Path) -> None:
+    write_run(tmp_path, [next(iter(SCENARIOS))])
+    lines = (tmp_path / "history.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if '"f":"observe"' not in line.replace(" ", "")]
+    assert len(kept) < len(lines)
+    (tmp_path / "history.jsonl").write_text("".join(kept))
+    assert report.write(tmp_path).exists()

@@ -123,6 +123,8 @@ def _exits(experiment: Experiment, states: list[Event]) -> tuple[Mark, ...]:
 
 def _spoken(experiment: Experiment, node: str, samples: list[Event]) -> tuple[Span, ...]:
     """Leadership and silence, from each sample to the next."""
+    if not samples:  # a test that ended before anybody looked
+        return ()
     spans = []
     ends = [*(event.time_s for event in samples[1:]), experiment.end_s]
     for event, end_s in zip(samples, ends, strict=True):
