@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from chaoskit.errors import UsageError
@@ -41,16 +42,29 @@ def load_system(name: str, *, project: Path) -> System:
 
     Raises UsageError that lists the known names, or says what the module lacks.
     """
+    found = getattr(_module(name, project), "SYSTEM", None)
+    if not isinstance(found, System):
+        raise UsageError(f"suites/{name}/system.py defines no SYSTEM")
+    return found
+
+
+def load_canary(name: str, *, project: Path) -> System | None:
+    """
+    The `CANARY` of `suites/NAME/system.py`: a system that is broken on purpose; None without one.
+
+    Raises UsageError that lists the known names.
+    """
+    found = getattr(_module(name, project), "CANARY", None)
+    return found if isinstance(found, System) else None
+
+
+def _module(name: str, project: Path) -> ModuleType:
     known = system_names(project)
     if name not in known:
         raise UsageError(f"no system {name!r} below {project}/suites; known: {', '.join(known)}")
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
-    module = importlib.import_module(f"suites.{name}.system")
-    found = getattr(module, "SYSTEM", None)
-    if not isinstance(found, System):
-        raise UsageError(f"suites/{name}/system.py defines no SYSTEM")
-    return found
+    return importlib.import_module(f"suites.{name}.system")
 
 
 def offered(group: str) -> Mapping[str, type]:

@@ -27,6 +27,8 @@ class FullDisk:
     NEEDS: ClassVar = ("engine", "faulty storage")
     PROOF: ClassVar = "a write of ours finds no space; writes of the node that were refused"
 
+    MAY_EXIT: ClassVar = True  # a node that finds no space may end: better than to go on
+
     node: str = target()
 
     @contextmanager

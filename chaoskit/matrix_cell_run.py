@@ -1,0 +1,137 @@
+"""
+One cell of a matrix on a real cluster: inject, felt, progress where it is owed, heal, recovered.
+
+Owns: that experiment, and what is written down of it. Refuses: knowing which faults a release
+bears; a cell passes or fails by the promises that every test is judged by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chaoskit import catalogue, clock
+from chaoskit.cluster import Cluster
+from chaoskit.errors import ChaosError, InvariantViolated, NotApplicable
+from chaoskit.experiment import Experiment, summary
+from chaoskit.fault import inject
+from chaoskit.lease import Leases
+from chaoskit.liveness import caught_up, heals, recovered_within
+from chaoskit.matrix_cells import Cell
+from chaoskit.matrix_record import NOT_APPLICABLE, CellResult
+from chaoskit.quorate import timelines
+from chaoskit.rundir import TestVerdict
+from chaoskit.session import Session
+from chaoskit.setting import Setting
+from chaoskit.system import System
+from chaoskit.verdict import Verdict, leading
+
+LOAD_PER_S = 20.0
+RECOVERY_S = 20.0
+_FELT_TIMEOUT_S = 15.0
+_PROGRESS, _PROGRESS_TIMEOUT_S = 20, 20.0
+_BELOW_QUORUM_S = 3.0
+
+
+def run_cell(
+    session: Session,
+    leases: Leases,
+    system: System,
+    cell: Cell,
+    *,
+    fields: Mapping[str, Any],
+    may_exit: bool,
+    again: str,
+) -> CellResult:
+    """
+    Carry out one cell; answers how it came out.
+
+    A cluster that cannot be had is INFRA; a fault that cannot be put on this cluster is
+    "NOT APPLICABLE".
+    """
+    begun_s = clock.monotonic()
+    setting = Setting(release=cell.release, storage=cell.storage, load_per_s=LOAD_PER_S)
+
+    def result(verdict: str, by: str, text: str, kind: str, back_s: float | None) -> CellResult:
+        return CellResult(
+            cell=cell,
+            verdict=verdict,
+            by=by,
+            text=text,
+            kind=kind,
+            duration_s=round(clock.monotonic() - begun_s, 3),
+            recovery_s=back_s,
+            bound_s=RECOVERY_S,
+            run=str(session.folder.path),
+            seed=session.choices.seed,
+            again=again,
+            ended_utc=clock.utc_now().isoformat(timespec="seconds"),
+        )
+
+    try:
+        cluster = leases.lease(system, setting)
+    except ChaosError as error:
+        return result(Verdict.INFRA, "cluster", str(error), "", None)
+    experiment = Experiment(cluster, cell.name, again)
+    try:
+        verdict = _experiment(experiment, cluster, cell, fields, may_exit=may_exit)
+    except NotApplicable as reason:
+        return result(NOT_APPLICABLE, "", str(reason), "", None)
+    session.add(verdict)
+    leases.returned(cluster, verdict.verdict)
+    first = leading(verdict.reasons)
+    return result(
+        verdict.verdict.value,
+        first.by if first else "",
+        first.text if first else summary(verdict),
+        first.kind.value if first and first.kind else "",
+        _recovery_s(cluster, verdict),
+    )
+
+
+def _experiment(
+    experiment: Experiment,
+    cluster: Cluster,
+    cell: Cell,
+    fields: Mapping[str, Any],
+    *,
+    may_exit: bool,
+) -> TestVerdict:
+    """Raises NotApplicable when the fault cannot be put on this cluster."""
+    fault = catalogue.make(cell.fault, fields)
+    failure: BaseException | None = None
+    experiment.begin()
+    with cluster.loaded(LOAD_PER_S):
+        try:
+            with inject(fault, into=cluster, may_exit=may_exit) as injected:
+                injected.await_felt(timeout_s=_FELT_TIMEOUT_S)
+                if _owed(cluster):
+                    cluster.await_progress(by=_PROGRESS, timeout_s=_PROGRESS_TIMEOUT_S)
+                else:
+                    cluster.hold(_BELOW_QUORUM_S)
+            cluster.await_steady_state(timeout_s=RECOVERY_S)
+            experiment.check(recovered_within(RECOVERY_S))
+        except NotApplicable:
+            raise
+        except (ChaosError, InvariantViolated) as error:
+            failure = error
+        return experiment.end(failure)
+
+
+def _owed(cluster: Cluster) -> bool:
+    """Whether a quorum stands now, by what was measured."""
+    found = [one for one in timelines(cluster.history()) if one.cluster == cluster.name]
+    return bool(found) and bool(found[-1].intervals) and found[-1].intervals[-1].quorate
+
+
+def _recovery_s(cluster: Cluster, verdict: TestVerdict) -> float | None:
+    """From the last heal until the last node was back; None when one never was."""
+    history = cluster.history()
+    first, last = verdict.scope
+    ends = [event for event in heals(history) if first <= event.index <= last]
+    if not ends:
+        return None
+    took = [took_s for took_s in caught_up(history, ends[-1]).values() if took_s is not None]
+    if len(took) < len(cluster.nodes):
+        return None
+    return round(max(took), 3)
