@@ -8,12 +8,12 @@ Entering a cluster starts it, leaving stops it; in between `scope` marks the tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from random import Random
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 from chaoskit import clock, provision
 from chaoskit.assembly import endpoints, wired
@@ -29,7 +29,7 @@ from chaoskit.mesh import Link
 from chaoskit.node import Node
 from chaoskit.observer import Observers
 from chaoskit.packetmeters import PacketMeters
-from chaoskit.setting import Setting
+from chaoskit.setting import Judged, Setting
 from chaoskit.storage import FaultyMount
 from chaoskit.system import Endpoint, Observation, Operation, Release, System
 from chaoskit.wire import Wire
@@ -37,14 +37,6 @@ from chaoskit.workload import Load, Tally
 
 T = TypeVar("T")
 _WORKERS = 8
-
-
-class Judged(Protocol):
-    """A test under way on a cluster."""
-
-    def check(self, *extra: Invariant) -> None:
-        """End it and judge it."""
-        ...
 
 
 class Cluster:
@@ -413,5 +405,3 @@ class Cluster:
             watch.raise_failure()
         if self._load is not None:
             self._load.raise_failure()
-        if self.poisoned:
-            raise ChaosError(self.poisoned)

@@ -73,6 +73,7 @@ class Experiment:
         Raises InvariantViolated unless the verdict is PASS; `judged` holds all of it.
         """
         self.extra += extra
+        self.cluster.raise_failure()
         self._last_readings()
         self._mark("end")
         verdict = self._judge()

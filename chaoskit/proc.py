@@ -71,15 +71,3 @@ def children(pid: int) -> tuple[int, ...]:
     except OSError:
         return ()
     return tuple(int(child) for child in raw.split())
-
-
-def receive_queue_bytes(pid: int) -> int:
-    """Bytes that wait unread in the TCP sockets of the process's network; 0 when it is gone."""
-    total = 0
-    for table in ("tcp", "tcp6"):
-        try:
-            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
-        except OSError:
-            continue
-        total += sum(int(line.split()[4].split(":")[1], 16) for line in lines)
-    return total

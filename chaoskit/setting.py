@@ -1,13 +1,16 @@
 """
-How a cluster is to be started, as a value that two tests can share.
+What a cluster is told from outside: how it is to be started, and which test is under way on it.
 
-Owns: the choices that make two clusters of one system different. Refuses: anything that is decided
-while a cluster runs.
+Owns: the choices that make two clusters of one system different, a value that two tests can share,
+and what a cluster needs to know of its test. Refuses: anything decided while a cluster runs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
+
+from chaoskit.invariant import Invariant
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,11 @@ class Setting:
     settings: tuple[tuple[str, str], ...] = ()
     storage: bool = False
     load_per_s: float = 20.0
+
+
+class Judged(Protocol):
+    """A test under way on a cluster."""
+
+    def check(self, *extra: Invariant) -> None:
+        """End it and judge it."""
+        ...
