@@ -91,6 +91,7 @@ class _Sweep:
     changed_s: float = 0.0
     highest: int = -1
     reign: _Reign | None = None
+    last: Event | None = None
     reigns: int = 0
     confirmed: int = 0
     violations: list[Violation] = field(default_factory=list)
@@ -148,6 +149,7 @@ class _Sweep:
             begun = _Reign(event.process, term, event, self.interval.healthy, self._undisturbed())
             if begun.majority(self.timeline.quorum, frozenset()):
                 self.reign = begun
+                self.last = event
                 self.reigns += 1
         self.highest = max(self.highest, term)
 
@@ -155,20 +157,25 @@ class _Sweep:
         quorum, term = self.timeline.quorum, event.value["term"]
         other_leader = event.value.get("role") == "leader" and event.process != reign.leader
         if term < reign.term or not (term > reign.term or other_leader):
-            self.confirmed += event.process == reign.leader
+            if event.process == reign.leader:
+                self.confirmed += 1
+                self.last = event
             return
         spared = frozenset(
             one.node for one in self.disturbances if one.from_s <= event.time_s <= one.to_s
         )
         majority = reign.majority(quorum, spared)
         if event.process in majority:
+            # its own time is from the last word of the leader on: what was before changed nothing
+            last = self.last or reign.seen
             self.violations.append(
                 Violation(
-                    f"{reign.leader} led in term {reign.term} ({reign.seen.time_s:.3f} s) with "
+                    f"{reign.leader} led in term {reign.term} ({reign.seen.time_s:.3f} to "
+                    f"{last.time_s:.3f} s) with "
                     f"{' '.join(sorted(majority - {reign.leader})) or 'nobody else'} undisturbed, "
                     f"yet {event.process} is {event.value.get('role')} in term {term} at "
                     f"{event.time_s:.3f} s",
-                    (reign.seen.index, event.index),
+                    (last.index, event.index),
                 )
             )
         if event.process in reign.majority(quorum, frozenset()):
