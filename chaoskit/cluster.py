@@ -31,7 +31,7 @@ from chaoskit.observer import Observers
 from chaoskit.packetmeters import PacketMeters
 from chaoskit.setting import Judged, Setting
 from chaoskit.storage import FaultyMount
-from chaoskit.system import Endpoint, Observation, Operation, Release, System
+from chaoskit.system import Endpoint, Observation, Release, System
 from chaoskit.wire import Wire
 from chaoskit.workload import Load, Tally
 
@@ -339,16 +339,6 @@ class Cluster:
         """Whether every node that answers shows the same progress."""
         seen = [one for one in self.observers.latest().values() if one is not None]
         return len({one.progress for one in seen}) <= 1
-
-    def snapshot(self) -> None:
-        """Read everything each node holds, where the system can tell, into the history."""
-        traffic = self.system.traffic
-        if traffic is None or traffic.snapshot is None:
-            return
-        for node, endpoint in self._endpoints().items():
-            provision.record_snapshot(
-                self.recorder, traffic, node, endpoint, Operation(traffic.snapshot.f, {})
-            )
 
     # -- health of the harness -----------------------------------------------------------------
 

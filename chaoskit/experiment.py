@@ -22,6 +22,7 @@ from chaoskit.rundir import PromiseOutcome, TestVerdict
 from chaoskit.scope import judge_scope, scopes
 from chaoskit.standing import promises_of
 from chaoskit.verdict import Reason, Verdict, decide, leading
+from chaoskit.workload import record_snapshot
 
 _LEVEL_TIMEOUT_S = 2.0
 
@@ -119,8 +120,16 @@ class Experiment:
             clock.wait_until(
                 self.cluster.is_level, what="level nodes", timeout_s=_LEVEL_TIMEOUT_S, poll_s=0.05
             )
-        self.cluster.snapshot()
+        self._snapshots()
         self.cluster.record_bypass()
+
+    def _snapshots(self) -> None:
+        """Read everything each node holds, where the system can tell."""
+        traffic = self.cluster.system.traffic
+        if traffic is None or traffic.snapshot is None:
+            return
+        for node in self.cluster.nodes:
+            record_snapshot(self.cluster.recorder, traffic, self.cluster.endpoint(node))
 
     def _reason(self, error: BaseException) -> Reason:
         text = f"{type(error).__name__}: {error}"

@@ -26,34 +26,12 @@ from chaoskit.ownership import Kind
 from chaoskit.redaction import Redactor
 from chaoskit.storage import FaultyMount
 from chaoskit.system import (
-    Endpoint,
-    Operation,
-    OutcomeUnknown,
-    Rejected,
     Release,
     System,
-    Traffic,
 )
 
 _MOUNT_TIMEOUT_S = 20.0
 _WORKERS = 4
-
-
-def record_snapshot(
-    recorder: Recorder, traffic: Traffic, node: str, endpoint: Endpoint, operation: Operation
-) -> None:
-    """Invoke `operation` on one node by a client of its own and record what came of it."""
-    value = {"node": node}
-    recorder.record("client snapshot", operation.f, value, kind="invoke")
-    client = traffic.connect(endpoint, traffic.timeout_s)
-    try:
-        result = client.invoke(operation)
-    except (Rejected, OutcomeUnknown) as error:
-        recorder.record("client snapshot", operation.f, value | {"cause": str(error)}, kind="fail")
-    else:
-        recorder.record("client snapshot", operation.f, value | dict(result), kind="ok")
-    finally:
-        client.close()
 
 
 @dataclass(slots=True)

@@ -183,3 +183,20 @@ class Load:
                     self._counts[kind] += 1
             case other:
                 raise AssertionError(other)
+
+
+def record_snapshot(recorder: Recorder, traffic: Traffic, endpoint: Endpoint) -> None:
+    """Read everything one node holds, by a client of its own, and record what came of it."""
+    assert traffic.snapshot is not None
+    operation = traffic.snapshot
+    value = {"node": endpoint.node}
+    recorder.record("client snapshot", operation.f, value, kind="invoke")
+    client = traffic.connect(endpoint, traffic.timeout_s)
+    try:
+        result = client.invoke(operation)
+    except (Rejected, OutcomeUnknown) as error:
+        recorder.record("client snapshot", operation.f, value | {"cause": str(error)}, kind="fail")
+    else:
+        recorder.record("client snapshot", operation.f, value | dict(result), kind="ok")
+    finally:
+        client.close()
