@@ -163,9 +163,10 @@ class Recorder:
             return len(self._events)
 
     def close(self) -> None:
-        """Close the file; recording afterwards is an error."""
+        """Close the file; recording afterwards raises OSError."""
         with self._lock:
             os.close(self._file)
+            self._file = -1  # the number may be another file's by now
 
 
 def read(path: Path) -> History:

@@ -86,6 +86,10 @@ class SlowClose:
     other: str = target()
     delay_s: float = 2.0
 
+    def __post_init__(self) -> None:
+        if self.delay_s <= 0:
+            raise ValueError(f"a delay of {self.delay_s} s is none")
+
     @contextmanager
     def inject(self, cluster: Cluster) -> Iterator[Witness]:
         """Hold back the close on both streams of both links between the two."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
@@ -25,6 +25,12 @@ from chaoskit.mesh import Link, Shape, dropped, refused
 
 Style = Literal["refused", "dropped"]
 _WITHIN_S = 3.0
+
+
+def _known(style: str) -> None:
+    """A plan's file may say anything. Raises ValueError for what is no style."""
+    if style not in get_args(Style):
+        raise ValueError(f"style {style!r} is none of {', '.join(get_args(Style))}")
 
 
 def _shape(style: Style) -> Shape:
@@ -53,6 +59,9 @@ class Split:
     side: tuple[str, ...] = target()
     style: Style = "refused"
 
+    def __post_init__(self) -> None:
+        _known(self.style)
+
     @contextmanager
     def inject(self, cluster: Cluster) -> Iterator[Witness]:
         """Cut every link between the two sides, both ways."""
@@ -73,6 +82,9 @@ class Isolate:
     node: str = target()
     style: Style = "refused"
 
+    def __post_init__(self) -> None:
+        _known(self.style)
+
     @contextmanager
     def inject(self, cluster: Cluster) -> Iterator[Witness]:
         """Cut every link of the node, both ways."""
@@ -90,6 +102,9 @@ class Bridge:
     one: str = target()
     other: str = target()
     style: Style = "refused"
+
+    def __post_init__(self) -> None:
+        _known(self.style)
 
     @contextmanager
     def inject(self, cluster: Cluster) -> Iterator[Witness]:

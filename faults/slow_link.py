@@ -34,6 +34,10 @@ class SlowLink:
     other: str = target()
     delay_s: float = 0.2
 
+    def __post_init__(self) -> None:
+        if self.delay_s <= 0:
+            raise ValueError(f"a delay of {self.delay_s} s is none")
+
     @contextmanager
     def inject(self, cluster: Cluster) -> Iterator[Witness]:
         """Delay both streams of both links between the two."""
@@ -61,6 +65,10 @@ class NarrowLink:
     one: str = target()
     other: str = target()
     rate_kb_per_s: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rate_kb_per_s < 1:
+            raise ValueError(f"a rate of {self.rate_kb_per_s} kB/s is a stall")
 
     @contextmanager
     def inject(self, cluster: Cluster) -> Iterator[Witness]:

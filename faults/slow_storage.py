@@ -33,6 +33,10 @@ class SlowStorage:
     node: str = target()
     delay_s: float = 0.2
 
+    def __post_init__(self) -> None:
+        if self.delay_s <= 0:
+            raise ValueError(f"a delay of {self.delay_s} s is none")
+
     @contextmanager
     def inject(self, cluster: Cluster) -> Iterator[Witness]:
         """Delay syncs on the node's storage."""

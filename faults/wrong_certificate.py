@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from chaoskit.certificates import Authority, Credential, fingerprint
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
 from chaoskit.fault import Witness, target
 from chaoskit.handshake import Distrust
-from chaoskit.linkevidence import is_distrusted, packets_of
+from chaoskit.linkevidence import is_distrusted, failures_of
 
 Flaw = Literal["foreign_authority", "expired", "wrong_name"]
 _WITHIN_S = 15.0
@@ -44,6 +44,10 @@ class WrongCertificate:
     node: str = target()
     flaw: Flaw = "foreign_authority"
 
+    def __post_init__(self) -> None:
+        if self.flaw not in get_args(Flaw):
+            raise ValueError(f"flaw {self.flaw!r} is none of {', '.join(get_args(Flaw))}")
+
     @contextmanager
     def inject(self, cluster: Cluster) -> Iterator[Witness]:
         """Restart the node with a flawed certificate, and back with its own."""
@@ -54,7 +58,7 @@ class WrongCertificate:
         credential = self._flawed(cluster, cluster.authority)
         to_it = cluster.mesh.to(self.node)
         links = [*to_it, *cluster.mesh.of(self.node)]
-        meter = packets_of(cluster, links, "handshakes of and with it that failed", "opened")
+        meter = failures_of(cluster, links, "handshakes of and with it that failed", "opened")
         with node.reconfigured(replace(node.configuration, credential=credential)):
             yield Witness(
                 probes=[
