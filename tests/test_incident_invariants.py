@@ -1,0 +1,312 @@
+"""The rows' own promises, each on a history that keeps it and on one that differs by one event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from chaoskit.errors import Inconclusive
+from chaoskit.history import History
+from chaoskit.invariant import Invariant, Violation
+from suites.incidents.upgrades import the_way_back_is_open, upgraded_members_contribute
+from suites.incidents.writes import (
+    calibration,
+    puts_stay_near_the_calibrated,
+    writes_are_answered_after_the_heal,
+    writes_return_after_the_heal,
+)
+from tests.tape import Tape
+
+
+def judged(invariant: Invariant, history: History) -> Sequence[Violation]:
+    return list(invariant.judge(history))
+
+
+def change(tape: Tape, time_s: float, identity: int, node: str, to: str) -> None:
+    """An upgrade of a node that begins at `time_s` and is done half a second later."""
+    fields = {"node": node, "to": to}
+    tape.add(
+        time_s,
+        "chaoskit",
+        "change",
+        "invoke",
+        id=identity,
+        change="Upgrade",
+        fields=fields,
+        targets=[node],
+    )
+    tape.state(time_s + 0.1, node, "stopped")
+    tape.state(time_s + 0.4, node, "running")
+    tape.add(time_s + 0.5, "chaoskit", "change", "ok", id=identity)
+
+
+def exited(tape: Tape, time_s: float, node: str) -> int:
+    return tape.state(time_s, node, "exited", signalled=False)
+
+
+def seen(tape: Tape, time_s: float, node: str, version: str, *, ready: bool = True) -> int:
+    value: dict[str, Any] = {"ready": ready, "version": version, "progress": 1, "took_s": 0.01}
+    return tape.add(time_s, node, "observe", "ok", **value)
+
+
+def paused(tape: Tape, time_s: float, end_s: float, node: str) -> None:
+    """A node that stands still from time_s, and whose heal begins at end_s."""
+    tape.fault(time_s, 7, [node], name="Pause")
+    tape.state(time_s + 0.01, node, "paused")
+
+
+def resumed(tape: Tape, time_s: float, node: str) -> None:
+    tape.evidence(time_s, 7, "heal", "invoke")
+    tape.state(time_s + 0.05, node, "running")
+    tape.evidence(time_s + 0.06, 7, "heal", "ok")
+
+
+# -- upgraded_members_contribute ---------------------------------------------------------------
+
+CONTRIBUTE = upgraded_members_contribute(label="2", version="2.0", within_s=5.0)
+
+
+def upgraded(
+    *, version: str = "2.0", put_s: float = 3.0, kind: str = "ok", resume_s: float = 8.0
+) -> Tape:
+    """Node b goes to release 2 at 1 s; c stands still from 2 s on; a put is asked at `put_s`."""
+    tape = Tape()
+    change(tape, 1.0, 1, "b", "2")
+    seen(tape, 1.8, "b", version)
+    paused(tape, 2.0, resume_s, "c")
+    invoked = tape.invoke(put_s, 1, "put", node="a", key="k", value="v")
+    if kind == "ok":
+        tape.answer(put_s + 0.1, invoked, "ok", revision=2)
+    elif kind == "info":
+        tape.answer(put_s + 2.0, invoked, "info")
+    resumed(tape, resume_s, "c")
+    tape.observe(12.0, "a")
+    return tape
+
+
+def test_a_member_that_took_part_contributed() -> None:
+    assert judged(CONTRIBUTE, upgraded().history()) == []
+
+
+@pytest.mark.parametrize(
+    "tape",
+    [upgraded(version="1.0"), upgraded(kind="info"), upgraded(kind="none")],
+    ids=["never at the version", "no answer", "no end"],
+)
+def test_a_member_that_did_not_take_part_is_found(tape: Tape) -> None:
+    (found,) = judged(CONTRIBUTE, tape.history())
+    assert "b, at 2 since 1.500 s" in found.text
+    assert found.excusable
+
+
+def test_an_answer_that_needs_no_quorum_is_no_contribution() -> None:
+    tape = Tape()
+    change(tape, 1.0, 1, "b", "2")
+    seen(tape, 1.8, "b", "2.0")
+    paused(tape, 2.0, 8.0, "c")
+    tape.operation(3.0, "get", key="k", consistency="serializable")
+    tape.operation(4.0, "get", "info", key="k", consistency="linearizable")
+    resumed(tape, 8.0, "c")
+    tape.observe(12.0, "a")
+    assert len(judged(CONTRIBUTE, tape.history())) == 1
+
+
+def test_an_answer_after_the_others_may_be_back_is_no_contribution() -> None:
+    tape = upgraded(kind="none", resume_s=8.0)
+    late = tape.invoke(7.9, 2, "put", node="a", key="k", value="w")
+    tape.answer(8.02, late, "ok", revision=3)
+    tape.events.sort(key=lambda event: event.time_s)
+    assert len(judged(CONTRIBUTE, tape.history())) == 1
+
+
+def test_a_member_that_ended_by_itself_is_found_without_more_ado() -> None:
+    tape = Tape()
+    change(tape, 1.0, 1, "b", "2")
+    gone = exited(tape, 1.7, "b")
+    (found,) = judged(CONTRIBUTE, tape.history())
+    assert gone in found.events
+    assert not found.excusable
+    with pytest.raises(Inconclusive):
+        judged(CONTRIBUTE, tape.history(without=[gone]))
+
+
+def test_what_was_not_tried_is_not_known() -> None:
+    with pytest.raises(Inconclusive, match="no member went to 2"):
+        judged(CONTRIBUTE, Tape().history())
+    with pytest.raises(Inconclusive, match="not tried"):
+        judged(CONTRIBUTE, upgraded(kind="none", resume_s=4.0).history())
+
+
+def test_a_member_that_went_on_to_another_release_is_judged_until_then() -> None:
+    tape = upgraded(kind="info")
+    assert judged(CONTRIBUTE, tape.history())
+    tape = Tape()
+    change(tape, 1.0, 1, "b", "2")
+    seen(tape, 1.8, "b", "2.0")
+    change(tape, 2.0, 2, "b", "1")
+    paused(tape, 3.0, 8.0, "c")
+    tape.operation(3.5, "put", key="k", value="v", result={"revision": 2})
+    resumed(tape, 8.0, "c")
+    with pytest.raises(Inconclusive):
+        judged(CONTRIBUTE, tape.history())
+
+
+# -- the_way_back_is_open ----------------------------------------------------------------------
+
+OPEN = the_way_back_is_open(label="1", version="1.0", within_s=5.0)
+
+
+def gone_back(*, back_s: float = 3.0, version: str = "1.0", ready: bool = True) -> Tape:
+    tape = Tape()
+    change(tape, 1.0, 1, "b", "1")
+    seen(tape, back_s, "b", version, ready=ready)
+    tape.observe(10.0, "a")
+    return tape
+
+
+def test_the_way_back_is_open() -> None:
+    assert judged(OPEN, gone_back().history()) == []
+
+
+@pytest.mark.parametrize(
+    "tape",
+    [gone_back(back_s=7.0), gone_back(version="2.0"), gone_back(ready=False)],
+    ids=["late", "still new", "not ready"],
+)
+def test_a_way_back_that_is_closed(tape: Tape) -> None:
+    (found,) = judged(OPEN, tape.history())
+    assert "no way back" in found.text
+
+
+def test_every_way_back_that_was_tried_counts() -> None:
+    tape = gone_back()
+    change(tape, 11.0, 2, "b", "2")
+    change(tape, 12.0, 3, "b", "1")
+    gone = exited(tape, 12.6, "b")
+    change(tape, 13.0, 4, "b", "2")
+    (found,) = judged(OPEN, tape.history())
+    assert gone in found.events
+    assert not found.excusable
+    with pytest.raises(Inconclusive, match="not given"):
+        judged(OPEN, tape.history(without=[gone]))
+
+
+def test_no_way_back_was_tried() -> None:
+    with pytest.raises(Inconclusive, match="no member went back"):
+        judged(OPEN, Tape().history())
+
+
+# -- writes_return_after_the_heal --------------------------------------------------------------
+
+RETURN = writes_return_after_the_heal(within_s=5.0)
+
+
+def healed(*kinds: str, healed_s: float = 2.0, end_s: float = 10.0) -> Tape:
+    """Healed at 2 s; then a write a second that comes out as given."""
+    tape = Tape()
+    tape.fault(1.0, 1, ["a"])
+    tape.evidence(1.9, 1, "heal", "invoke")
+    tape.evidence(healed_s, 1, "heal", "ok")
+    for second, kind in enumerate(kinds, start=3):
+        invoked = tape.invoke(float(second), 1, "put", node="a", key="k", value=f"{second}")
+        if kind == "ok":
+            tape.answer(second + 0.1, invoked, "ok", revision=second)
+        elif kind == "fail":
+            tape.answer(second + 0.1, invoked, "fail", cause="status 429")
+        elif kind == "info":
+            tape.answer(second + 0.1, invoked, "info", cause="timed_out")
+    tape.observe(end_s, "a")
+    return tape
+
+
+def test_one_write_in_time_is_service() -> None:
+    assert judged(RETURN, healed("fail", "fail", "ok").history()) == []
+
+
+def test_refused_writes_are_no_service_and_no_stall() -> None:
+    (found,) = judged(RETURN, healed("fail", "info", "fail").history())
+    assert "status 429" in found.text
+    assert not found.excusable
+
+
+def test_late_writes_are_no_service_but_a_stall_may_be_to_blame() -> None:
+    (found,) = judged(RETURN, healed("info", "info", "none", "none", "none", "ok").history())
+    assert found.excusable
+
+
+def test_reads_are_no_service() -> None:
+    tape = healed("fail")
+    tape.operation(6.0, "get", key="k", consistency="linearizable")
+    tape.observe(10.0, "a")
+    assert len(judged(RETURN, tape.history())) == 1
+
+
+@pytest.mark.parametrize("tape", [healed(), healed("fail", end_s=4.0), Tape()])
+def test_without_writes_for_the_bound_or_a_heal_nothing_is_known(tape: Tape) -> None:
+    with pytest.raises(Inconclusive):
+        judged(RETURN, tape.history())
+
+
+# -- writes_are_answered_after_the_heal --------------------------------------------------------
+
+
+def test_every_write_of_the_others_is_quick_after_the_heal() -> None:
+    promise = writes_are_answered_after_the_heal(("a",), for_s=3.0, within_s=1.0)
+    assert judged(promise, healed("ok", "ok", "ok", "none").history()) == []
+    assert len(judged(promise, healed("ok", "info", "ok").history())) == 1
+    elsewhere = writes_are_answered_after_the_heal(("b",), for_s=3.0, within_s=1.0)
+    with pytest.raises(Inconclusive):
+        judged(elsewhere, healed("ok").history())
+    tape = healed("ok")
+    slow = tape.invoke(4.0, 1, "put", node="a", key="k", value="x")
+    tape.answer(5.1, slow, "ok", revision=9)
+    assert len(judged(promise, tape.history())) == 1
+
+
+# -- puts_stay_near_the_calibrated -------------------------------------------------------------
+
+
+def slowed(took_s: float, *, puts: int = 30, over_s: Sequence[float] = ()) -> Tape:
+    """Calibrated at 10 ms; a fault from 10 to 40 s; a put a second meanwhile."""
+    tape = Tape()
+    tape.add(9.0, "chaoskit", "calibration", puts=50, median_s=0.01)
+    tape.fault(10.0, 1, ["a"], name="SlowStorage")
+    tape.evidence(10.1, 1, "effective", "ok")
+    for number in range(puts):
+        invoked = tape.invoke(10.5 + number, 1, "put", node="a", key="k", value=f"{number}")
+        tape.answer(10.5 + number + took_s, invoked, "ok", revision=number)
+        over = number in over_s
+        tape.add(11.4 + number, "chaoskit", "machine", over=over)
+    tape.evidence(45.0, 1, "heal", "invoke")
+    return tape
+
+
+def test_ten_times_is_the_limit() -> None:
+    assert judged(puts_stay_near_the_calibrated(), slowed(0.09).history()) == []
+    (found,) = judged(puts_stay_near_the_calibrated(), slowed(0.11).history())
+    assert "11 times" in found.text
+
+
+def test_a_stall_excuses_the_median_only_where_it_touched_it() -> None:
+    (some,) = judged(puts_stay_near_the_calibrated(), slowed(0.2, over_s=[3, 4]).history())
+    assert not some.excusable
+    (most,) = judged(puts_stay_near_the_calibrated(), slowed(0.2, over_s=range(20)).history())
+    assert most.excusable
+
+
+def test_few_puts_or_no_calibration_prove_nothing() -> None:
+    with pytest.raises(Inconclusive):
+        judged(puts_stay_near_the_calibrated(), slowed(0.2, puts=19).history())
+    tape = slowed(0.2)
+    with pytest.raises(Inconclusive):
+        judged(puts_stay_near_the_calibrated(), tape.history(without=[tape.events[4].index]))
+
+
+def test_a_calibration_is_the_median_of_acknowledged_puts() -> None:
+    found = calibration(slowed(0.05, puts=25).history())
+    assert found["puts"] == 25
+    assert found["median_s"] == pytest.approx(0.05)
+    with pytest.raises(Inconclusive):
+        calibration(slowed(0.05, puts=19).history())
