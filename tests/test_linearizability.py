@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaoskit.errors import Inconclusive
+from chaoskit.history import History
 from chaoskit.linearizability import (
     Anything,
     Call,
@@ -20,6 +21,7 @@ from chaoskit.linearizability import (
     not_linearizable,
     registers,
 )
+from chaoskit.operations import attempts
 from tests.tape import Tape
 
 NOBODY = 10**9
@@ -238,3 +240,66 @@ def test_long_histories_are_judged(operations: int, clients: int) -> None:
     assert misfit(calls, initial=None, step_limit=1_000_000) is not None
     bad_s = time.perf_counter() - began
     print(f"{operations} operations, {clients} clients: {good_s:.3f} s, wrong {bad_s:.3f} s")  # noqa: T201
+
+
+# -- chaoskit.operations: what the search, and other judges, read -------------------------------
+
+
+def test_an_invocation_is_paired_by_process_and_number() -> None:
+    tape = Tape(started=False)
+    one = tape.invoke(1.0, 1, "put", node="a", key="k", value="1")
+    two = tape.invoke(1.1, 2, "put", node="b", key="k", value="2")
+    three = tape.invoke(1.2, 1, "put", node="a", key="k", value="3")
+    tape.answer(1.3, three, "fail")
+    tape.answer(1.4, one, "ok", revision=7)
+    tape.add(1.5, "a", "observe", "ok", op=2)
+    found = attempts(tape.history())
+    assert [attempt.events for attempt in found] == [(0, 4), (1,), (2, 3)]
+    assert [(a.acknowledged, a.failed) for a in found] == [
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
+    assert (found[0].node, found[0].value["value"], found[0].result["revision"]) == ("a", "1", 7)
+    assert found[1].completion is None
+    assert found[1].result == found[2].result == {}
+    assert two == 1
+
+
+def test_a_completion_without_its_invocation_is_left_out() -> None:
+    tape = Tape(started=False)
+    asked = tape.invoke(1.0, 1, "put", node="a", key="k", value="1")
+    tape.answer(1.1, asked)
+    tape.answer(1.2, asked)
+    assert attempts(tape.history(without=[asked])) == ()
+    assert attempts(tape.history())[0].events == (0, 1)
+    assert attempts(History(())) == ()
+
+
+@pytest.mark.parametrize(
+    ("f", "consistency", "needs_quorum", "shows_progress"),
+    [
+        ("put", None, True, True),
+        ("txn", None, True, True),
+        ("get", None, False, True),
+        ("publish", None, False, True),
+        ("snapshot", None, False, False),
+        ("get", "linearizable", True, True),
+        ("publish", "linearizable", True, True),
+        ("get", "serializable", False, False),
+        ("put", "eventual", False, False),
+    ],
+)
+def test_who_needs_a_quorum(
+    f: str,
+    consistency: str | None,
+    needs_quorum: bool,  # noqa: FBT001
+    shows_progress: bool,  # noqa: FBT001
+) -> None:
+    tape = Tape(started=False)
+    if consistency is None:
+        tape.operation(1.0, f, key="k")
+    else:
+        tape.operation(1.0, f, key="k", consistency=consistency)
+    (attempt,) = attempts(tape.history())
+    assert (attempt.needs_quorum, attempt.shows_progress) == (needs_quorum, shows_progress)
