@@ -72,8 +72,10 @@ toxiproxy: packages
 base: packages engine
 	@docker/image.sh base >/dev/null $(UNLESS_NO_ENGINE)
 
-toys: base
-	@docker/image.sh toys >/dev/null $(UNLESS_NO_ENGINE)
+toys: toys-1 toys-2
+
+toys-%: base
+	@docker/image.sh toys $* >/dev/null $(UNLESS_NO_ENGINE)
 
 nats-%: base
 	@docker/image.sh nats $* >/dev/null $(UNLESS_NO_ENGINE)

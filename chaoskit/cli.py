@@ -42,6 +42,8 @@ Bisect = Annotated[
 ]
 _RUNS = Path("runs")
 _HOUR_S = 3600.0
+_WEEK_S = 7 * 24 * _HOUR_S
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": _HOUR_S}
 
 
 @contextmanager
@@ -55,6 +57,18 @@ def _answering(*, for_bisect: bool = False) -> Iterator[None]:
     except ChaosError as error:
         say(f"INFRA  {error}", error=True)
         raise typer.Exit(exit_code(Verdict.INFRA, for_bisect=for_bisect)) from None
+
+
+def _seconds(text: str) -> float:
+    """A length of time as people write it: 90, 90s, 20m, 1.5h."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
+    try:
+        value_s = float(number) * _UNITS_S[unit]
+    except ValueError:
+        raise UsageError(f"{text!r} is no length of time: write 90s, 20m or 1.5h") from None
+    if not 0 < value_s < _WEEK_S:
+        raise UsageError(f"{text!r} is not between nothing and a week")
+    return value_s
 
 
 def _for_bisect(code: int, *, for_bisect: bool) -> int:
@@ -184,7 +198,7 @@ def rehearse(
     rollback: Annotated[
         str, typer.Option(metavar="after:K|end", help="the way back that must be open")
     ] = "",
-    pause_between: Annotated[float, typer.Option(help="seconds between two members")] = 0.0,
+    pause_between: Annotated[str, typer.Option(metavar="30s", help="between two members")] = "",
     max_unavailable: Annotated[int, typer.Option(help="members down at a time")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="stop after the plan")] = False,
     seed: Seed = None,
@@ -203,7 +217,7 @@ def rehearse(
             via=tuple(via or ()),
             skip=skip,
             rollback=rollback,
-            pause_between_s=pause_between,
+            pause_between_s=_seconds(pause_between) if pause_between else 0.0,
             max_unavailable=max_unavailable,
             dry_run=dry_run,
         )
@@ -234,6 +248,35 @@ def rows(
             short=short,
             say=say,
         )
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def matrix(
+    systems: Annotated[list[str], typer.Argument(metavar="SYSTEM...")],
+    *,
+    budget: Annotated[str, typer.Option(metavar="20m", help="seconds, or with m or h")] = "20m",
+    shard: Annotated[str, typer.Option(metavar="i/n", help="this part of the cells")] = "",
+    out: Annotated[Path, typer.Option(help="where results and the page go")] = Path("out"),
+    release: Annotated[list[str] | None, typer.Option(help="all unless given")] = None,
+    only: Annotated[str, typer.Option(help="words that a cell's name must hold")] = "",
+    seed: Seed = None,
+    chaos_image: Images = None,
+    runs: Runs = _RUNS,
+) -> None:
+    """Run the fault matrix: fault x release x role, as far as the budget goes."""
+    from chaoskit.matrix import MatrixRequest, run_matrix
+
+    with _answering():
+        request = MatrixRequest(
+            systems=tuple(systems),
+            budget_s=_seconds(budget),
+            shard=shard,
+            out=out,
+            releases=tuple(release or ()),
+            only=only,
+        )
+        outcome = run_matrix(request, _choices(seed, chaos_image, runs), say)
     raise typer.Exit(outcome.exit_code)
 
 

@@ -59,6 +59,9 @@ class Leases:
         """A cluster in its pristine state: the one that is up, or a new one."""
         key = (system.name, setting)
         held = self._held.get(key)
+        if held is not None and held.cluster.system != system:  # of one name, and not the same
+            self._drop(key)
+            held = None
         if held is not None:
             differences = self._differences(held)
             if not differences:

@@ -3,7 +3,8 @@ Evidence for what was done to links: probes of ours, and the kernel's counters.
 
 Owns: the probes and meters that link faults share. Effective comes from a dial of ours in the
 source's own network; felt from packets that entered a tampered stream, or were refused, as the
-proxy's kernel counted them. Never from Toxiproxy's own word or counters.
+proxy's kernel counted them. Where no kernel counts, felt is what nodes say failed with their peers,
+and a fault that makes nothing fail is not offered. Never from Toxiproxy's own word or counters.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from chaoskit.fault import Meter, Probe, Sighting
 from chaoskit.handshake import Distrust, Outcome
 from chaoskit.mesh import Link, Shape
 from chaoskit.packets import Traffic
+from chaoskit.peercounts import PeerCounts
 from chaoskit.wire import HANDSHAKE_TIMEOUT_S
 
 ANSWER_TIMEOUT_S = 0.3
+_LATE_TIMEOUT_S = 5.0  # a TLS hello and its answer are some 3 kB: that long at 1 kB/s
 _SILENT = {Outcome.TIMED_OUT, Outcome.UNREACHABLE}
 
 
@@ -58,7 +61,10 @@ def answers_late(
 
     def look() -> Sighting:
         met = cluster.wire.ask(
-            link.source, link.target, timeout_s=4 * at_least_s + 1.0, padding_bytes=padding_bytes
+            link.source,
+            link.target,
+            timeout_s=4 * at_least_s + _LATE_TIMEOUT_S,
+            padding_bytes=padding_bytes,
         )
         return Sighting(met.answered and met.took_s >= at_least_s, str(met))
 
@@ -103,9 +109,13 @@ def packets_met(cluster: Cluster, shapes: Mapping[str, Shape]) -> Meter:
     """
     Packets with data that entered a tampered stream of these links, and dials that were refused.
 
-    Raises NotApplicable where the backend cannot count.
+    Where nothing counts packets: failures that the links' sources tell of, if the shapes cut.
+    Raises NotApplicable, before anything is changed, when neither can be had.
     """
-    cluster.meters.read()  # says now, before anything is changed, that nothing counts here
+    if cluster.backend.traffic() is None:
+        if not all(shape.cutting for shape in shapes.values()):
+            cluster.meters.read()
+        return _told(cluster, [one for one in cluster.mesh.links.values() if one.name in shapes])
 
     def read() -> int:
         counted = cluster.meters.read()
@@ -124,12 +134,31 @@ def _met(traffic: Traffic, shape: Shape) -> int:
 
 
 def packets_of(cluster: Cluster, links: Sequence[Link], what: str, kind: str) -> Meter:
-    """One kind of packet (a field of `Traffic`) summed over links; `what` names it to people."""
+    """
+    One kind of packet (a field of `Traffic`) summed over links; `what` names it to people.
+
+    Raises NotApplicable where the backend cannot count.
+    """
     cluster.meters.read()
     read: Callable[[], int] = lambda: sum(  # noqa: E731
         getattr(cluster.meters.read()[link.name], kind) for link in links
     )
     return Meter(f"{what} on {_counted([link.name for link in links])}", read)
+
+
+def failures_of(cluster: Cluster, links: Sequence[Link], what: str, kind: str) -> Meter:
+    """
+    As `packets_of`, for a fault that makes what is dialled on these links fail: where nothing
+    counts packets, failures that the links' sources tell of.
+    """
+    if cluster.backend.traffic() is None:
+        return _told(cluster, links)
+    return packets_of(cluster, links, what, kind)
+
+
+def _told(cluster: Cluster, links: Sequence[Link]) -> Meter:
+    names = _counted([link.name for link in links])
+    return Meter(f"failures that nodes tell of on {names}", PeerCounts(cluster, links).read)
 
 
 def _counted(names: list[str]) -> str:

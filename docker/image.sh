@@ -4,7 +4,7 @@
 # Usage: docker/image.sh base                 chaoskit/base:local    Debian with Python
 #        docker/image.sh etcd RELEASE         chaoskit/etcd:RELEASE  3.4.23 and 3.5.16 as Debian ships them, any other from etcd's Go modules
 #        docker/image.sh nats 2.9.10          chaoskit/nats:2.9.10   as Debian ships it
-#        docker/image.sh toys                 chaoskit/toys:local    nodes/toys of this repository
+#        docker/image.sh toys 1               chaoskit/toys:1        nodes/toys of this repository; 2 is the same program under another label
 #
 # An image is built when it is absent or when its recipe changed (label chaoskit.recipe), and is kept only if the program in it reports the
 # release that it is labelled with. No registry is needed on a Debian host as root: packages come from the host's own apt sources. Anywhere else they
@@ -128,7 +128,7 @@ build_toys() {
     build_from "$scratch/context" --build-arg "RELEASE=$release"
 }
 proof_toys() {
-    in_image python3 -c 'import nodes.toys; print("local")'
+    in_image python3 -m nodes.toys --help >/dev/null && echo "$release"
 }
 
 # ---- how an image is built and believed
@@ -159,7 +159,8 @@ recipe_of() {
 }
 
 case $name in
-    base | toys) [ "$release" = local ] || fail image "$name has no releases" ;;
+    base) [ "$release" = local ] || fail image "$name has no releases" ;;
+    toys) [[ $release =~ ^[12]$ ]] || fail image "usage: docker/image.sh toys 1|2; got '$release'" ;;
     etcd | nats) [[ $release =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail image "usage: docker/image.sh $name RELEASE, as in 3.5.16; got '$release'" ;;
     *) fail image "usage: docker/image.sh base|toys, or etcd|nats RELEASE; got '$name'" ;;
 esac

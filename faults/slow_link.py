@@ -20,7 +20,10 @@ from chaoskit.linkevidence import answers_late, packets_met
 from chaoskit.mesh import delayed, limited
 
 _WITHIN_S = 5.0
-_PROBE_PADDING_BYTES = 1024
+# Toxiproxy lets pieces of 0.1 s through: whoever asks for more than one waits that long at least.
+_PIECE_S = 0.1
+_PIECES = 4
+_RATE_LIMIT_KB_PER_S = 20  # from here on a TLS hello is one piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,11 @@ class NarrowLink:
     rate_kb_per_s: int = 1
 
     def __post_init__(self) -> None:
-        if self.rate_kb_per_s < 1:
-            raise ValueError(f"a rate of {self.rate_kb_per_s} kB/s is a stall")
+        if not 1 <= self.rate_kb_per_s <= _RATE_LIMIT_KB_PER_S:
+            raise ValueError(
+                f"rate_kb_per_s is 1 to {_RATE_LIMIT_KB_PER_S}, where it can be shown, "
+                f"not {self.rate_kb_per_s}"
+            )
 
     @contextmanager
     def inject(self, cluster: Cluster) -> Iterator[Witness]:
@@ -76,13 +82,12 @@ class NarrowLink:
         links = cluster.mesh.between([self.one], [self.other])
         shapes = {link.name: limited(self.rate_kb_per_s) for link in links}
         meter = packets_met(cluster, shapes)
-        # under TLS the answer to a hello, a certificate, is at least some 500 bytes as well
-        at_least_s = 0.25 * _PROBE_PADDING_BYTES / (1000 * self.rate_kb_per_s)
+        padding_bytes = int(_PIECES * _PIECE_S * 1000 * self.rate_kb_per_s)
         with cluster.mesh.shaped(shapes):
             yield Witness(
                 probes=[
                     answers_late(
-                        cluster, link, at_least_s=at_least_s, padding_bytes=_PROBE_PADDING_BYTES
+                        cluster, link, at_least_s=0.9 * _PIECE_S, padding_bytes=padding_bytes
                     )
                     for link in links
                 ],
