@@ -9,6 +9,7 @@ and its steps, and nothing that says which half it is.
     [E1]
     test = "suites/incidents/test_upgrade_rows.py::test_an_upgraded_member_contributes"
     kind = "release pair"              # or "configuration pair", "procedure pair"
+    modelled = false                   # true where its nodes are ours; left out, false
     promise = "what is promised, for people"
     by = "upgraded_members_contribute" # the invariant that has to find it
     short = { inputs = {}, steps = [] }  # what both halves have, by form
@@ -83,7 +84,8 @@ class Expectation:
 @dataclass(frozen=True, slots=True)
 class Row:
     """
-    One row. `forms` holds what both halves have, `halves` in what they differ.
+    One row. `forms` holds what both halves have, `halves` in what they differ; `modelled`: its
+    nodes are programs of ours, modelled on a release, not that release's own binaries.
 
     Raises UsageError when the halves do not differ.
     """
@@ -95,6 +97,7 @@ class Row:
     by: str
     forms: Mapping[Form, Part]
     halves: Mapping[Side, Part]
+    modelled: bool = False
 
     def __post_init__(self) -> None:
         if self.halves[Side.BREAKS] == self.halves[Side.HOLDS]:
@@ -149,6 +152,7 @@ def _row(path: Path, name: str, table: Any) -> Row:
             kind=Kind(table.pop("kind")),
             forms={form: _part(table.pop(form, {})) for form in Form},
             halves={side: _part(table.pop(side)) for side in Side},
+            modelled=bool(table.pop("modelled", False)),
             **words,
         )
     except KeyError as error:
