@@ -19,9 +19,10 @@ from chaoskit import catalogue, clock
 from chaoskit.errors import UsageError
 from chaoskit.faulttable import Row, rows
 from chaoskit.lease import Leases
-from chaoskit.matrix_cell_run import run_cell
+from chaoskit.matrix_cell_run import forgetting, one_fault, run_cell
 from chaoskit.matrix_cells import (
     Cell,
+    Known,
     cells_of,
     chosen,
     estimate_s,
@@ -47,7 +48,7 @@ from chaoskit.system import System
 from chaoskit.verdict import Kind, Reason, Verdict, decide, exit_code
 
 Say = Callable[[str], None]
-_CANARY_FAULT, _CANARY_ROLE = "Kill", "leader"
+_CANARY_FAULT = "Kill"
 _TEARDOWN_S = 15.0
 
 
@@ -108,12 +109,15 @@ class _Night:
         """What is left of the budget, time to take a cluster down put aside."""
         return self.request.budget_s - (clock.monotonic() - self.began_s) - _TEARDOWN_S
 
+    def known(self) -> dict[str, Known]:
+        """What is known of cells, those of tonight among them."""
+        return known_of((*self.history, *self.results))
+
     # -- cells ---------------------------------------------------------------------------------
 
     def run_all(self) -> None:
         """Batches of what fits, until nothing fits any more."""
-        known = known_of(self.history)
-        while batch := chosen(self.waiting, known, budget_s=self.left_s()):
+        while batch := chosen(self.waiting, self.known(), budget_s=self.left_s()):
             before = len(self.waiting)
             for group in grouped(batch):
                 self._group(group)
@@ -123,8 +127,7 @@ class _Night:
 
     def _group(self, group: Sequence[Cell]) -> None:
         """Cells that share a cluster, in a run of their own."""
-        known = known_of(self.history)
-        if self.left_s() < estimate_s(group[0], known):
+        if self.left_s() < estimate_s(group[0], self.known()):
             return
         system = self.systems[group[0].system]
         label = f"{system.name} {group[0].release}"
@@ -133,7 +136,7 @@ class _Night:
             Leases(session) as leases,
         ):
             for cell in group:
-                if self.left_s() < estimate_s(cell, known):
+                if self.left_s() < estimate_s(cell, self.known()):
                     return
                 self.waiting.remove(cell)
                 kind = self.faults[cell.fault]
@@ -142,8 +145,11 @@ class _Night:
                     leases,
                     system,
                     cell,
-                    fields=fields_for(kind, cell.role),
-                    may_exit=bool(getattr(kind, "MAY_EXIT", False)),
+                    one_fault(
+                        cell.fault,
+                        fields_for(kind, cell.role),
+                        may_exit=bool(getattr(kind, "MAY_EXIT", False)),
+                    ),
                     again=self._command(cell),
                 )
                 self._keep(result)
@@ -171,9 +177,8 @@ class _Night:
     def _infra_again(self) -> None:
         """Cells that came out INFRA, a few of them, once more."""
         failed = [one for one in self.results if one.verdict == Verdict.INFRA]
-        known = known_of(self.history)
         for one in failed[: reruns_allowed(len(self.results))]:
-            if self.left_s() < estimate_s(one.cell, known):
+            if self.left_s() < estimate_s(one.cell, self.known()):
                 return
             before = len(self.results)
             self.waiting.append(one.cell)
@@ -187,25 +192,19 @@ class _Night:
     # -- the canary ----------------------------------------------------------------------------
 
     def run_canary(self) -> None:
-        """A system that is broken on purpose; it must come out FAIL."""
+        """A system whose nodes forget; it must come out FAIL."""
         system = _canary(self.choices.project)
         if system is None:
             self.say("canary   none: no system of this project offers a CANARY")
             return
-        cell = Cell(system.name, system.releases[-1].label, _CANARY_FAULT, _CANARY_ROLE)
+        one = system.nodes[0]
+        cell = Cell(system.name, system.releases[-1].label, _CANARY_FAULT, one)
         with (
             open_session(self.choices, system="canary", say=lambda _: None) as session,
             Leases(session) as leases,
         ):
-            result = run_cell(
-                session,
-                leases,
-                system,
-                cell,
-                fields=fields_for(self.faults[_CANARY_FAULT], _CANARY_ROLE),
-                may_exit=False,
-                again=self.choices.command,
-            )
+            again = self.choices.command
+            result = run_cell(session, leases, system, cell, forgetting(one), again=again)
         self.canary = result.verdict
         as_it_must = " as it must" if self.canary == Verdict.FAIL else ": THE JUDGES ARE BLIND"
         self.say(f"canary   {self.canary}{as_it_must}  {result.by}: {result.text}")

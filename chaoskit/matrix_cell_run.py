@@ -1,18 +1,19 @@
 """
 One cell of a matrix on a real cluster: inject, felt, progress where it is owed, heal, recovered.
 
-Owns: that experiment, and what is written down of it. Refuses: knowing which faults a release
-bears; a cell passes or fails by the promises that every test is judged by.
+Owns: that experiment, the canary's, and what is written down of either. Refuses: knowing which
+faults a release bears; a cell passes or fails by the promises that every test is judged by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from chaoskit import catalogue, clock
 from chaoskit.cluster import Cluster
-from chaoskit.errors import ChaosError, InvariantViolated, NotApplicable
+from chaoskit.errors import ChaosError, InvariantViolated, NotApplicable, WaitTimedOut
 from chaoskit.experiment import Experiment, summary
 from chaoskit.fault import inject
 from chaoskit.lease import Leases
@@ -21,9 +22,10 @@ from chaoskit.matrix_cells import Cell
 from chaoskit.matrix_record import NOT_APPLICABLE, CellResult
 from chaoskit.quorate import timelines
 from chaoskit.rundir import TestVerdict
+from chaoskit.scope import scopes
 from chaoskit.session import Session
 from chaoskit.setting import Setting
-from chaoskit.system import System
+from chaoskit.system import Observation, System
 from chaoskit.verdict import Verdict, leading
 
 LOAD_PER_S = 20.0
@@ -31,6 +33,9 @@ RECOVERY_S = 20.0
 _FELT_TIMEOUT_S = 15.0
 _PROGRESS, _PROGRESS_TIMEOUT_S = 20, 20.0
 _BELOW_QUORUM_S = 3.0
+_CANARY_PROGRESS = 10
+_SILENT = Observation(ready=False)
+_ROLES_TIMEOUT_S = 5.0
 
 
 def run_cell(
@@ -38,13 +43,12 @@ def run_cell(
     leases: Leases,
     system: System,
     cell: Cell,
+    body: Callable[[Cluster], None],
     *,
-    fields: Mapping[str, Any],
-    may_exit: bool,
     again: str,
 ) -> CellResult:
     """
-    Carry out one cell; answers how it came out.
+    Carry out one cell under load; `body` is what is done to its cluster. Answers how it came out.
 
     A cluster that cannot be had is INFRA; a fault that cannot be put on this cluster is
     "NOT APPLICABLE".
@@ -74,7 +78,7 @@ def run_cell(
         return result(Verdict.INFRA, "cluster", str(error), "", None)
     experiment = Experiment(cluster, cell.name, again)
     try:
-        verdict = _experiment(experiment, cluster, cell, fields, may_exit=may_exit)
+        verdict = _experiment(experiment, body)
     except NotApplicable as reason:
         return result(NOT_APPLICABLE, "", str(reason), "", None)
     session.add(verdict)
@@ -89,33 +93,76 @@ def run_cell(
     )
 
 
-def _experiment(
-    experiment: Experiment,
-    cluster: Cluster,
-    cell: Cell,
-    fields: Mapping[str, Any],
-    *,
-    may_exit: bool,
-) -> TestVerdict:
+def one_fault(name: str, fields: Mapping[str, Any], *, may_exit: bool) -> Callable[[Cluster], None]:
+    """Make the body of a cell: one fault, felt; progress where it is owed; healed, steady again."""
+
+    def body(cluster: Cluster) -> None:
+        _await_roles(cluster, fields)
+        fault = catalogue.make(name, fields)
+        with inject(fault, into=cluster, may_exit=may_exit) as injected:
+            injected.await_felt(timeout_s=_FELT_TIMEOUT_S)
+            if _owed(cluster):
+                cluster.await_progress(by=_PROGRESS, timeout_s=_PROGRESS_TIMEOUT_S)
+            else:
+                cluster.hold(_BELOW_QUORUM_S)
+        cluster.await_steady_state(timeout_s=RECOVERY_S)
+
+    return body
+
+
+def forgetting(node: str) -> Callable[[Cluster], None]:
+    """
+    Make the body of the canary: `node` is killed while nobody can tell it what it has forgotten.
+
+    What it shows when it comes back, still cut off, is what its own data hold.
+    """
+
+    def body(cluster: Cluster) -> None:
+        cluster.await_progress(by=_CANARY_PROGRESS, timeout_s=_PROGRESS_TIMEOUT_S)
+        cluster.await_that(
+            lambda: (cluster.latest()[node] or _SILENT).progress,
+            what=f"progress of {node}",
+            timeout_s=_PROGRESS_TIMEOUT_S,
+        )
+        with inject(catalogue.make("Isolate", {"node": node}), into=cluster):
+            with inject(catalogue.make("Kill", {"node": node}), into=cluster):
+                pass
+            cluster.await_that(
+                lambda: cluster.latest()[node], what=f"{node} to answer", timeout_s=RECOVERY_S
+            )
+        cluster.await_steady_state(timeout_s=RECOVERY_S)
+
+    return body
+
+
+def _experiment(experiment: Experiment, body: Callable[[Cluster], None]) -> TestVerdict:
     """Raises NotApplicable when the fault cannot be put on this cluster."""
-    fault = catalogue.make(cell.fault, fields)
     failure: BaseException | None = None
     experiment.begin()
-    with cluster.loaded(LOAD_PER_S):
+    with experiment.cluster.loaded(LOAD_PER_S):
         try:
-            with inject(fault, into=cluster, may_exit=may_exit) as injected:
-                injected.await_felt(timeout_s=_FELT_TIMEOUT_S)
-                if _owed(cluster):
-                    cluster.await_progress(by=_PROGRESS, timeout_s=_PROGRESS_TIMEOUT_S)
-                else:
-                    cluster.hold(_BELOW_QUORUM_S)
-            cluster.await_steady_state(timeout_s=RECOVERY_S)
+            body(experiment.cluster)
             experiment.check(recovered_within(RECOVERY_S))
         except NotApplicable:
             raise
         except (ChaosError, InvariantViolated) as error:
             failure = error
         return experiment.end(failure)
+
+
+def _await_roles(cluster: Cluster, fields: Mapping[str, Any]) -> None:
+    """Wait until somebody is in each role aimed at; if nobody is, `inject` says so."""
+    aimed = {one for value in fields.values() for one in _names(value)} - set(cluster.nodes)
+    with suppress(WaitTimedOut):
+        clock.wait_until(
+            lambda: aimed <= {one.role for one in cluster.latest().values() if one is not None},
+            what="roles",
+            timeout_s=_ROLES_TIMEOUT_S,
+        )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _owed(cluster: Cluster) -> bool:
@@ -126,9 +173,9 @@ def _owed(cluster: Cluster) -> bool:
 
 def _recovery_s(cluster: Cluster, verdict: TestVerdict) -> float | None:
     """From the last heal until the last node was back; None when one never was."""
-    history = cluster.history()
-    first, last = verdict.scope
-    ends = [event for event in heals(history) if first <= event.index <= last]
+    own = [one for one in scopes(cluster.history()) if one.test == verdict.test]
+    history = own[-1].history
+    ends = heals(history)
     if not ends:
         return None
     took = [took_s for took_s in caught_up(history, ends[-1]).values() if took_s is not None]

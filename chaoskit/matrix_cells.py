@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from chaoskit.system import System
 ROLES = ("leader", "follower")
 STORAGE_NEED = "faulty storage"
 # What a cell and a cluster are thought to take before any has been measured, seconds.
-CELL_S, CLUSTER_S = 15.0, 8.0
+CELL_S, CLUSTER_S = 15.0, 6.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -140,8 +141,10 @@ def least_recent_first(cells: Iterable[Cell], known: Mapping[str, Known]) -> lis
 
 
 def estimate_s(cell: Cell, known: Mapping[str, Known]) -> float:
-    """How long a cell will take."""
-    return known[cell.name].duration_s if cell.name in known else CELL_S
+    """How long a cell will take: as long as before, else as the median of all that are known."""
+    if cell.name in known:
+        return known[cell.name].duration_s
+    return statistics.median(one.duration_s for one in known.values()) if known else CELL_S
 
 
 def chosen(
