@@ -50,11 +50,14 @@ class Experiment:
         self._mark("start")
 
     def _mark(self, event: str) -> None:
-        marked = self.cluster.recorder.record(
-            "chaoskit",
-            "scope",
-            {"test": self.test, "event": event, "cluster": self.cluster.name},
-        )
+        value: dict[str, object] = {
+            "test": self.test,
+            "event": event,
+            "cluster": self.cluster.name,
+        }
+        if event == "end":
+            value["promises"] = [one.name for one in self.invariants()]
+        marked = self.cluster.recorder.record("chaoskit", "scope", value)
         if event == "start":
             self._first = marked.index
 

@@ -7,11 +7,14 @@ changing the run: what was said then stays in verdicts.json.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from chaoskit.errors import UsageError
 from chaoskit.history import History, read
+from chaoskit.invariant import Invariant
+from chaoskit.liveness import recovered_within
 from chaoskit.rundir import open_run, read_verdicts
 from chaoskit.scope import Scope, judge_scope, scopes
 from chaoskit.standing import promises_of
@@ -26,13 +29,40 @@ def _system_of(scope: Scope, load: Callable[[str], System]) -> System:
     return load(started[0].value["system"])
 
 
+_RECOVERY = re.compile(r"recovered_within_([0-9.]+)_s")
+
+
+def _asked(scope: Scope) -> list[str]:
+    """The promises that the test was judged by, by name; empty when it never came to its end."""
+    ends = [event for event in scope.history.of("scope") if event.value["event"] == "end"]
+    return list(ends[-1].value.get("promises", ())) if ends else []
+
+
+def _promises(scope: Scope, system: System) -> tuple[tuple[Invariant, ...], list[str]]:
+    """What the test is judged by again, and the names of its own promises that cannot be had."""
+    standing = promises(shows_digest=system.shows_digest, shows_progress=system.shows_progress)
+    known = {one.name: one for one in (*standing, *system.invariants)}
+    lost = []
+    for name in _asked(scope):
+        bound = _RECOVERY.fullmatch(name)
+        if bound is not None:
+            known[name] = recovered_within(float(bound[1]))
+        elif name not in known:
+            lost.append(name)
+    return tuple(known.values()), lost
+
+
 def judged_again(history: History, load: Callable[[str], System]) -> dict[str, tuple[Reason, ...]]:
-    """The reasons against each test of a history, by the standing promises and its system's."""
+    """The reasons against each test of a history, by the promises it was judged by."""
     found: dict[str, tuple[Reason, ...]] = {}
     for scope in scopes(history):
-        system = _system_of(scope, load)
-        owed = (*promises_of(system), *system.invariants)
-        found[scope.test] = judge_scope(scope, owed).reasons
+        chosen, lost = _promises(scope, _system_of(scope, load))
+        reasons = judge_scope(scope, chosen).reasons
+        missing = [
+            Reason(Verdict.UNKNOWN, name, "a promise of the test's own: run the test to judge it")
+            for name in lost
+        ]
+        found[scope.test] = (*reasons, *missing)
     return found
 
 
@@ -40,8 +70,8 @@ def recheck(run: str, *, runs: Path, load: Callable[[str], System]) -> tuple[Ver
     """
     Judge a saved run again; answers its verdict and a line for each test.
 
-    Promises that a test added itself (`check(recovered_within(20))`) are not in the history, so
-    they are not judged again. Raises UsageError when there is no such run or it is corrupt.
+    A promise that a test made itself and that is known here by name alone is UNKNOWN. Raises
+    UsageError when there is no such run or it is corrupt.
     """
     folder = open_run(run, root=runs)
     history = read(folder / "history.jsonl")
