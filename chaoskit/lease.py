@@ -74,7 +74,8 @@ class Leases:
             self._drop(other)
         with ExitStack() as stack:
             cluster = stack.enter_context(self.session.cluster(system, setting))
-            self._held[key] = _Leased(cluster, stack.pop_all(), cluster.fingerprint())
+            pristine = cluster.fingerprint()
+            self._held[key] = _Leased(cluster, stack.pop_all(), pristine)
         self.built += 1
         return cluster
 

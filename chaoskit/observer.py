@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from chaoskit import clock
+from chaoskit.errors import ChaosError
 from chaoskit.history import Recorder
 from chaoskit.system import Endpoint, Observation, System, Unobserved
 
@@ -37,7 +38,7 @@ class Observers:
     _asked_s: dict[str, float] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
-    _failure: BaseException | None = None
+    _failure: tuple[str, Exception] | None = None
 
     def __enter__(self) -> Self:
         for node in self.endpoints:
@@ -61,7 +62,7 @@ class Observers:
             thread.join(timeout=2 * SAMPLE_TIMEOUT_S + INTERVAL_S)
 
     def latest(self) -> dict[str, Observation | None]:
-        """The last answer of each node. Raises what ended an observer, if one ended."""
+        """The last answer of each node. Raises ChaosError if an observer ended."""
         self.raise_failure()
         return dict(self._latest)
 
@@ -70,9 +71,13 @@ class Observers:
         return all(asked_s >= moment_s for asked_s in self._asked_s.values())
 
     def raise_failure(self) -> None:
-        """Raise what ended an observer, if one ended."""
+        """Raise ChaosError from what ended an observer, if one ended."""
         if self._failure is not None:
-            raise self._failure
+            node, error = self._failure
+            raise ChaosError(
+                f"the observer of {node} ended by {type(error).__name__}: {error}; "
+                f"mend `observe` of {self.system.name}"
+            ) from error
 
     def _watch(self, node: str) -> None:
         try:
@@ -88,7 +93,7 @@ class Observers:
                 due_s = max(due_s + INTERVAL_S, now_s)
                 self._stop.wait(due_s - now_s)
         except Exception as error:  # noqa: BLE001  # the edge of a thread: raised by its owner
-            self._failure = error
+            self._failure = self._failure or (node, error)
 
     def _sample(self, node: str) -> None:
         started_s = clock.monotonic()

@@ -57,7 +57,7 @@ class Load:
     _queue: queue.Queue[tuple[int, str, Operation] | None] = field(default_factory=queue.Queue)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
-    _failure: BaseException | None = None
+    _failure: Exception | None = None
     _counts: dict[str, int] = field(default_factory=lambda: {"ok": 0, "fail": 0, "info": 0})
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _invoked: int = 0
@@ -91,7 +91,7 @@ class Load:
             thread.join(timeout=4 * self._traffic().timeout_s)
 
     def tally(self) -> Tally:
-        """What came of the operations so far. Raises what ended a client, if one ended."""
+        """What came of the operations so far. Raises ChaosError if a client ended."""
         self.raise_failure()
         with self._lock:
             return Tally(self._counts["ok"], self._counts["fail"], self._counts["info"])
@@ -102,9 +102,13 @@ class Load:
         return self.first_operation + self._invoked
 
     def raise_failure(self) -> None:
-        """Raise what ended a client, if one ended."""
+        """Raise ChaosError from what ended a client, if one ended."""
         if self._failure is not None:
-            raise self._failure
+            error = self._failure
+            raise ChaosError(
+                f"a client of the load ended by {type(error).__name__}: {error}; "
+                f"mend the traffic of {self.system.name}"
+            ) from error
 
     def _traffic(self) -> Traffic:
         if self.system.traffic is None:
@@ -116,7 +120,7 @@ class Load:
         try:
             target(number)
         except Exception as error:  # noqa: BLE001  # the edge of a thread: raised by its owner
-            self._failure = error
+            self._failure = self._failure or error
             self._stop.set()
 
     def _arrive(self, _: int) -> None:
