@@ -22,14 +22,14 @@ from chaoskit.system import System
 from chaoskit.verdict import Reason, Verdict, decide, leading
 
 
+_RECOVERY = re.compile(r"recovered_within_([0-9.]+)_s")
+
+
 def _system_of(scope: Scope, load: Callable[[str], System]) -> System:
     started = scope.history.of("cluster")
     if not started:
         raise UsageError(f"{scope.test}: its history does not say which system it ran on")
     return load(started[0].value["system"])
-
-
-_RECOVERY = re.compile(r"recovered_within_([0-9.]+)_s")
 
 
 def _asked(scope: Scope) -> list[str]:
@@ -40,8 +40,7 @@ def _asked(scope: Scope) -> list[str]:
 
 def _promises(scope: Scope, system: System) -> tuple[tuple[Invariant, ...], list[str]]:
     """What the test is judged by again, and the names of its own promises that cannot be had."""
-    standing = promises(shows_digest=system.shows_digest, shows_progress=system.shows_progress)
-    known = {one.name: one for one in (*standing, *system.invariants)}
+    known = {one.name: one for one in (*promises_of(system), *system.invariants)}
     lost = []
     for name in _asked(scope):
         bound = _RECOVERY.fullmatch(name)
