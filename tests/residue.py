@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import docker
+import docker.errors
 
 from chaoskit.clock import wait_until
 from chaoskit.engine import Engine
@@ -231,7 +232,9 @@ class Ground:
 
     def _speaks_of(self, path: Path, run: str) -> bool:
         arguments = (path / "cmdline").read_bytes().split(b"\0")
-        marked = f"CHAOSKIT_RUN={run}".encode() in (path / "environ").read_bytes().split(b"\0")
+        variables = (path / "environ").read_bytes().split(b"\0")
+        mark = f"CHAOSKIT_RUN={run}".encode()
+        marked = any(one == mark or one.startswith(mark + b"-") for one in variables)
         named = any(f"chaoskit-{run}-".encode() in one for one in arguments)
         zombie = b"State:\tZ" in (path / "status").read_bytes()
         return (marked or named) and not zombie and b"chaoskit.reaper" not in arguments
@@ -248,6 +251,28 @@ class Ground:
         return found
 
     def close(self) -> None:
-        """Let go of the engine."""
-        if self._client is not None:
-            self._client.close()
+        """Take away, by our own means, what a failed test left, and let go of the engine."""
+        for pid in self._processes(self.prefix):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            if f"/chaoskit-{self.prefix}-" in line.split()[1]:
+                subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+        if os.geteuid() == 0:
+            listed = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False)
+            for line in listed.stdout.splitlines():
+                if f'"chaoskit:{self.prefix}-' in line:
+                    rule = line.replace('"', "").split()[1:]
+                    subprocess.run(["iptables", "-w", "5", "-D", *rule], check=False)
+        client = self._client
+        if client is None:
+            return
+        remove = {
+            "container": lambda name: client.remove_container(name, force=True, v=True),
+            "network": client.remove_network,
+            "volume": client.remove_volume,
+        }
+        for kind, name in (one.split(" ", 1) for one in self._on_engine(self.prefix)):
+            with contextlib.suppress(docker.errors.NotFound):  # swept by a run beside us
+                remove[kind](name)
+        client.close()
