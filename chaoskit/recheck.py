@@ -21,7 +21,6 @@ from chaoskit.standing import promises_of
 from chaoskit.system import System
 from chaoskit.verdict import Reason, Verdict, decide, leading
 
-
 _RECOVERY = re.compile(r"recovered_within_([0-9.]+)_s")
 
 
