@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from chaoskit.clock import wait_until
-from chaoskit.cluster import Setting
 from chaoskit.redaction import MASK, Redactor
 from chaoskit.session import Choices, open_session
+from chaoskit.setting import Setting
 from suites.toys.system import toys
 
 REPOSITORY = Path(__file__).resolve().parent.parent
