@@ -44,6 +44,8 @@ class Layout:
     bind: the address each node listens on.
     proxies: source addresses under which peers and the harness appear to a node.
     data, config: a node's folders as the node sees them.
+    proxy_loopback: an address in the network of the proxy between the nodes that is this cluster's
+        alone, for an echo of ours.
 
     """
 
@@ -56,6 +58,7 @@ class Layout:
     proxies: tuple[str, ...]
     data: Mapping[str, str]
     config: Mapping[str, str]
+    proxy_loopback: str = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,6 @@ _PINGS = 5
 _PING_TIMEOUT_S = 2.0
 _PING = b"x" * 64
 _ECHO_PORT, _LAG_PORT = 47_001, 47_002
-_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +66,21 @@ class ProxyEcho:
 
     def __init__(self, backend: Backend, client: ToxiproxyClient) -> None:
         self._inside = backend.inside_proxy
-        self._listener = self._run(lambda: socket.create_server((_LOOPBACK, _ECHO_PORT)))
+        address = backend.layout.proxy_loopback
+        self._listener = self._run(lambda: socket.create_server((address, _ECHO_PORT)))
         self._thread = threading.Thread(target=self._serve, name="proxy-echo", daemon=True)
         self._thread.start()
         client.populate(
             [
                 ProxySpec(
                     "chaoskit-lag",
-                    listen=f"{_LOOPBACK}:{_LAG_PORT}",
-                    upstream=f"{_LOOPBACK}:{_ECHO_PORT}",
+                    listen=f"{address}:{_LAG_PORT}",
+                    upstream=f"{address}:{_ECHO_PORT}",
                 )
             ]
         )
         self._ends = self._run(
-            lambda: socket.create_connection((_LOOPBACK, _LAG_PORT), _PING_TIMEOUT_S)
+            lambda: socket.create_connection((address, _LAG_PORT), _PING_TIMEOUT_S)
         )
 
     def _run(self, call: Callable[[], socket.socket]) -> socket.socket:

@@ -36,7 +36,7 @@ def is_gone(node: Node) -> Probe:
 
 
 def is_frozen(node: Node) -> Probe:
-    """Seen when the kernel says that the node's control group is frozen."""
+    """Seen when the kernel says that the node is frozen, by its control group or by a signal."""
 
     def look() -> Sighting:
         frozen = node.frozen()

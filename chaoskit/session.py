@@ -20,10 +20,11 @@ from random import Random
 from chaoskit import clock, journal, reaper, report
 from chaoskit.backend import Backend
 from chaoskit.backend_docker import DockerBackend
+from chaoskit.backend_process import ProcessBackend, Programs
 from chaoskit.calibration import calibrate
 from chaoskit.cluster import Cluster
 from chaoskit.engine import Engine
-from chaoskit.errors import UsageError
+from chaoskit.errors import NotApplicable, UsageError
 from chaoskit.history import Recorder
 from chaoskit.hostfacts import host_facts
 from chaoskit.images import Images, parse_image_options
@@ -114,13 +115,19 @@ class Session:
         self._clusters += 1
         name = f"c{self._clusters}"
         scratch = SCRATCH_ROOT / self._journal.name(name)
+        if setting.storage and self.choices.backend == "process":
+            raise NotApplicable(
+                "the process backend has no faulty storage: its nodes run as the user who runs "
+                "chaoskit, and their calls could not be told apart"
+            )
+        images = self.images if self.choices.backend == "docker" else Programs()
         workshop = Workshop(
             scratch,
             self.folder.nodes,
             self._journal,
             self.redactor,
-            self.images.reference,
-            self.images.digest,
+            images.reference,
+            images.digest,
         )
         workshop.open()
         return Cluster(
@@ -143,6 +150,14 @@ class Session:
                     nodes=system.nodes,
                     scratch=scratch,
                     subnets=self.choices.subnets,
+                )
+            case "process":
+                return ProcessBackend(
+                    self._journal,
+                    cluster=name,
+                    nodes=system.nodes,
+                    scratch=scratch,
+                    project=self.choices.project,
                 )
             case other:
                 raise UsageError(f"backend {other!r}: there are docker and process")

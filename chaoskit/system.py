@@ -266,6 +266,9 @@ class System:
     settle_s: after this time whatever the system does by itself after a change has been done.
     settings: defaults that a node's own settings override.
     invariants: promises that always hold, beside the standing ones.
+    failures(endpoint, timeout_s): what a node says went wrong with each peer since it started
+        (refused, timed out, reset, closed, failed handshakes), by the peer's name; raises
+        Unobserved. How faults are felt where nothing counts packets; None: the nodes do not tell.
     traffic: how to put load on it; None: it cannot be loaded.
 
     """
@@ -293,6 +296,7 @@ class System:
     artifacts: tuple[Artifact, ...] = ()
     timings: tuple[Timing, ...] = ()
     invariants: tuple[Invariant, ...] = ()
+    failures: Callable[[Endpoint, float], Mapping[str, int]] | None = None
     traffic: Traffic | None = None
 
     def __post_init__(self) -> None:

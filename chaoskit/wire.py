@@ -12,7 +12,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chaoskit import clock, handshake
 from chaoskit.backend import Backend
@@ -75,8 +75,9 @@ class Wire:
         Put a question on the link, in the mode its target serves, and await an answer.
 
         Under TLS a hello, else a request padded to `padding_bytes`. `answered` is false when it
-        was refused or reset, when nothing came back, and under TLS also when the connection ended
-        without a byte; a plain server may close on a request that it does not understand.
+        was refused or reset, when nothing came back, and when the connection ended without a byte.
+        Only a plain server that does the same on the harness's own link has answered by closing: it
+        does not understand the request. (A toxic that drops bytes lets a close through.)
         """
         address = self.mesh.link(source, target).address
         port = self.linked_port()
@@ -95,9 +96,14 @@ class Wire:
                 answered = seen.kind in {Outcome.TLS, Outcome.PLAINTEXT}
                 return Met(answered, seen.kind, seen.took_s)
             met = handshake.ask(address, port.number, request, timeout_s=timeout_s)
-            return Met(met.kind in {Outcome.ANSWERED, Outcome.CLOSED}, met.kind, met.took_s)
+            return Met(met.kind is Outcome.ANSWERED, met.kind, met.took_s)
 
-        return self.backend.inside(source, question, timeout_s=2 * timeout_s + _MARGIN_S)
+        met = self.backend.inside(source, question, timeout_s=2 * timeout_s + _MARGIN_S)
+        if met.kind is not Outcome.CLOSED or secure:
+            return met
+        own = self.backend.layout.watch[target]
+        control = handshake.ask(own, port.number, request, timeout_s=timeout_s)
+        return replace(met, answered=control.kind is Outcome.CLOSED)
 
     def close_time_s(self, source: str, target: str, *, timeout_s: float) -> float:
         """

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.fault import Witness, target
-from chaoskit.linkevidence import packets_of
+from chaoskit.linkevidence import failures_of
 from chaoskit.processevidence import is_gone
 
 _WITHIN_S = 5.0
@@ -34,7 +34,7 @@ class Kill:
         """Kill, and start again; peers feel it when their dials to it are reset."""
         cluster.require_running(self.node)
         node = cluster.node(self.node)
-        meter = packets_of(cluster, cluster.mesh.to(self.node), "resets to its peers", "refused")
+        meter = failures_of(cluster, cluster.mesh.to(self.node), "resets to its peers", "refused")
         probe = is_gone(node)
         with node.down():
             yield Witness(probes=[probe], meters=[meter], within_s=_WITHIN_S)

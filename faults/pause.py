@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.fault import Witness, target
-from chaoskit.linkevidence import packets_of
+from chaoskit.linkevidence import failures_of
 from chaoskit.processevidence import is_frozen
 
 _WITHIN_S = 5.0
@@ -37,8 +37,8 @@ class Pause:
         links = cluster.mesh.to(self.node)
         back = cluster.mesh.of(self.node)
         meters = [
-            packets_of(cluster, links, "packets sent to it", "sent"),
-            packets_of(cluster, back, "packets answered to it", "answered"),
+            failures_of(cluster, links, "packets sent to it", "sent"),
+            failures_of(cluster, back, "packets answered to it", "answered"),
         ]
         with node.paused():
             yield Witness(probes=[is_frozen(node)], meters=meters, within_s=_WITHIN_S)

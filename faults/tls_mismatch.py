@@ -20,7 +20,7 @@ from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
 from chaoskit.fault import Witness, target
 from chaoskit.handshake import Outcome
-from chaoskit.linkevidence import packets_of, serves
+from chaoskit.linkevidence import failures_of, serves
 
 _WITHIN_S = 15.0
 
@@ -47,7 +47,7 @@ class TlsMismatch:
             )
         node = cluster.node(self.node)
         links = cluster.mesh.to(self.node)
-        meter = packets_of(cluster, links, "handshakes of peers that failed", "opened")
+        meter = failures_of(cluster, links, "handshakes of peers that failed", "opened")
         settings = dict(node.configuration.settings) | dict(port.plaintext)
         with node.reconfigured(replace(node.configuration, settings=settings)):
             yield Witness(
@@ -78,7 +78,7 @@ class WrongPort:
             raise NotApplicable(
                 f"{cluster.system.name} has no plaintext port {self.port!r} beside a secure one"
             )
-        meter = packets_of(cluster, [link], "handshakes that failed", "opened")
+        meter = failures_of(cluster, [link], "handshakes that failed", "opened")
         elsewhere = f"{link.upstream_host}:{ports[self.port].number}"
         with cluster.mesh.retargeted(self.source, self.node, ports={linked.name: elsewhere}):
             yield Witness(

@@ -21,7 +21,7 @@ from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
 from chaoskit.fault import Witness, target
 from chaoskit.handshake import Distrust
-from chaoskit.linkevidence import is_distrusted, failures_of
+from chaoskit.linkevidence import failures_of, is_distrusted
 
 Flaw = Literal["foreign_authority", "expired", "wrong_name"]
 _WITHIN_S = 15.0

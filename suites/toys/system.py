@@ -43,6 +43,7 @@ PEER_PORT = 7001
 CLIENT_PORT = 7002
 KEYS = 5
 FEWEST, MOST = 3, 12
+_FAILURES = ("refused", "timed_out", "resets", "closed", "handshakes")
 
 
 def toys(
@@ -88,6 +89,7 @@ def toys(
             Timing("answer of the leader", 1.0, TimingKind.MACHINE),
             Timing("answer to a client", 1.5, TimingKind.MACHINE),
         ),
+        failures=failures,
         traffic=Traffic(connect=ToysClient, operations=operations, timeout_s=2.0),
     )
 
@@ -157,6 +159,12 @@ def observe(endpoint: Endpoint, timeout_s: float) -> Observation:
         raise Unobserved("error") from error
     finally:
         client.close()
+
+
+def failures(endpoint: Endpoint, timeout_s: float) -> Mapping[str, int]:
+    """What went wrong on a toy's own connections to each peer. Raises Unobserved."""
+    peers = observe(endpoint, timeout_s).detail["peers"]
+    return {name: sum(counts[kind] for kind in _FAILURES) for name, counts in peers.items()}
 
 
 @dataclass(slots=True)

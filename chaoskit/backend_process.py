@@ -1,0 +1,439 @@
+"""
+The process backend: each node a plain process on loopback, with no engine and no root.
+
+Owns: a prefix 127.x.y of the loopback network, the two Toxiproxy servers that listen there, and the
+nodes' processes. Each directed link has an address of its own with the target's port, so nodes must
+take a dial map (`Placement.hosts`). Refuses: signals to anything it did not start; every process is
+journalled before it is spawned and carries the run's mark in its environment.
+
+What it lacks: nothing here counts packets, so a fault is felt by what nodes say of their peers
+(`System.failures`); there are no images, so one program serves for every release; and nodes run as
+the user who runs chaoskit, who is not told apart from them on faulty storage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from chaoskit import proc
+from chaoskit.backend import Layout, LinkPlace, ProcessSpec
+from chaoskit.clock import wait_until
+from chaoskit.engine import Completed
+from chaoskit.errors import ChaosError, NotApplicable
+from chaoskit.journal import Journal
+from chaoskit.ownership import Kind
+from chaoskit.packets import Traffic
+from chaoskit.system import Release, System
+from chaoskit.toxiproxy import server_binary
+
+T = TypeVar("T")
+
+API_PORT = 8474
+_CLAIM_PORT = 8473
+_PREFIXES = 254 * 256  # 127.1.0 to 127.254.255
+_PREFIX_TRIES = 64
+_LAST_HOST = 254
+_LOOPBACK = "127.0.0.1"  # whom every dial within 127.0.0.0/8 appears to come from
+_EXIT_TIMEOUT_S = 10.0
+_READY_TIMEOUT_S = 10.0
+_EXECUTE_TIMEOUT_S = 60.0
+_TAIL_POLL_S = 0.05
+_CHUNK_BYTES = 65536
+
+
+def process_layout(prefix: str, nodes: Sequence[str], scratch: Path) -> Layout:
+    """
+    The addresses of a cluster within `prefix` ("127.x.y"): .1 to .3 are its own, then nodes, the
+    harness's links and the links between nodes. Raises ChaosError when 254 are too few.
+    """
+    pairs = [(source, target) for source in nodes for target in nodes if source != target]
+    needed = 3 + 2 * len(nodes) + len(pairs)
+    if needed > _LAST_HOST:
+        raise ChaosError(f"{len(nodes)} nodes need {needed} addresses; a cluster has {_LAST_HOST}")
+    hosts = (f"{prefix}.{number}" for number in range(4, _LAST_HOST + 1))
+    own = {node: next(hosts) for node in nodes}
+    watch = {node: next(hosts) for node in nodes}
+    links = tuple(
+        LinkPlace(source, target, next(hosts), upstream_host=own[target])
+        for source, target in pairs
+    )
+    dialled = {(link.source, link.target): link.address for link in links}
+    return Layout(
+        links=links,
+        watch=watch,
+        watch_upstream=own,
+        nodes=own,
+        hosts={
+            node: {peer: dialled.get((node, peer), own[node]) for peer in nodes} for node in nodes
+        },
+        bind=own,
+        proxies=(_LOOPBACK,),
+        data={node: str(scratch / node / "data") for node in nodes},
+        config={node: str(scratch / node / "config") for node in nodes},
+        proxy_loopback=f"{prefix}.1",
+    )
+
+
+def _claim(prefix: str) -> socket.socket | None:
+    """
+    Take a prefix for as long as the answer is open; None when somebody has it.
+
+    A cluster that outlived its harness has no claim any more, but its proxies still listen.
+    """
+    claim = socket.socket()
+    try:
+        claim.bind((f"{prefix}.1", _CLAIM_PORT))
+        for host in (2, 3):
+            with socket.socket() as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trial.bind((f"{prefix}.{host}", API_PORT))
+    except OSError:
+        claim.close()
+        return None
+    claim.listen()
+    return claim
+
+
+def program_digest(argv: Sequence[str], *, project: Path) -> str:
+    """
+    SHA-256 of what `argv` runs: the sources of the package after `python3 -m`, found in `project`,
+    else the bytes of the executable.
+    """
+    package = project.joinpath(*argv[2].split(".")) if argv[1:2] == ["-m"] else None
+    digest = hashlib.sha256()
+    if package is not None and package.is_dir():
+        for path in sorted(package.rglob("*.py")):
+            digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
+    else:
+        with _executable(argv).open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _executable(argv: Sequence[str]) -> Path:
+    """What is started for argv[0]: `python3` is the interpreter that runs chaoskit."""
+    found = sys.executable if argv[0] == "python3" else shutil.which(argv[0])
+    if not found:
+        raise ChaosError(f"{argv[0]} is not on the PATH: the process backend cannot start it")
+    return Path(found)
+
+
+class Programs:
+    """What a Workshop asks of images, answered where there are none."""
+
+    def reference(self, _: System, __: Release) -> str:
+        """The empty name: a node's command says what runs."""
+        return ""
+
+    def digest(self, _: str) -> str:
+        """Raises NotApplicable: only a started node has a digest here."""
+        raise NotApplicable(
+            "the process backend has no images: every release is the same program, so there is "
+            "nothing to upgrade; use --chaos-backend docker"
+        )
+
+
+@dataclass(slots=True)
+class _Life:
+    """One start of a node: where its output goes, and its process once there is one."""
+
+    output: Path
+    process: subprocess.Popen[bytes] | None = None
+
+
+class ProcessBackend:
+    """One cluster's processes; see `backend.Backend` for what the methods promise."""
+
+    name = "process"
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        cluster: str,
+        nodes: Sequence[str],
+        scratch: Path,
+        project: Path,
+    ) -> None:
+        """Claim a free prefix and lay out `nodes` in it; `project` is the folder they run in."""
+        self._journal = journal
+        self._name = journal.name(cluster)
+        self._scratch = scratch
+        self._project = project
+        self._nodes = tuple(nodes)
+        self._specs: dict[str, ProcessSpec] = {}
+        self._images: dict[str, str] = {}
+        self._lives: dict[str, _Life] = {}
+        self._started = 0
+        self._proxies: dict[str, subprocess.Popen[bytes]] = {}
+        self.owner = (os.getuid(), os.getgid())
+        self._prefix, self._held = self._free_prefix()
+        self.layout = process_layout(self._prefix, self._nodes, scratch)
+
+    def _free_prefix(self) -> tuple[str, socket.socket]:
+        """Spread by name, so that two starts rarely try the same one."""
+        first = int(hashlib.sha256(self._name.encode()).hexdigest(), 16)
+        for attempt in range(_PREFIX_TRIES):
+            number = (first + attempt) % _PREFIXES
+            prefix = f"127.{1 + number // 256}.{number % 256}"
+            claim = _claim(prefix)
+            if claim is not None:
+                return prefix, claim
+        raise ChaosError(
+            f"none of {_PREFIX_TRIES} loopback prefixes is free: `chaoskit sweep` ends what dead "
+            f"runs left"
+        )
+
+    @property
+    def mesh_api(self) -> tuple[str, int]:
+        """Where the proxy between the nodes is controlled."""
+        return f"{self._prefix}.2", API_PORT
+
+    @property
+    def watch_api(self) -> tuple[str, int]:
+        """Where the harness's own proxy is controlled."""
+        return f"{self._prefix}.3", API_PORT
+
+    # -- making --------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Start both proxies; a node that is down refuses dials by itself, as loopback does."""
+        binary = str(server_binary())
+        places = {"mesh": self.mesh_api, "watch": self.watch_api}
+        for name, (host, port) in places.items():
+            argv = [binary, "-host", host, "-port", str(port)]
+            log = self._scratch / f"{name}.log"
+            self._proxies[name] = self._spawn(name, argv, log, cwd=self._scratch, environment={})
+        for name, place in places.items():
+            wait_until(
+                lambda name=name, place=place: self._answers(name, place),  # type: ignore[misc]
+                what=f"Toxiproxy at {place[0]}:{place[1]}",
+                timeout_s=_READY_TIMEOUT_S,
+                poll_s=0.005,
+            )
+
+    def _answers(self, name: str, place: tuple[str, int]) -> bool:
+        code = self._proxies[name].poll()
+        if code is not None:
+            said = (self._scratch / f"{name}.log").read_text(errors="replace").splitlines()[-3:]
+            raise ChaosError(f"toxiproxy-server ended at once with {code}: {' / '.join(said)}")
+        with suppress(OSError), socket.create_connection(place, _READY_TIMEOUT_S):
+            return True
+        return False
+
+    def create(self, spec: ProcessSpec) -> None:
+        """Note what to start; there is nothing to make before."""
+        self._specs[spec.node] = spec
+
+    def output(self, node: str) -> Iterator[bytes]:
+        """The output of the next start of a created node, until it exits."""
+        self._started += 1
+        life = _Life(self._scratch / node / f"output-{self._started}")
+        self._lives[node] = life
+        return _follow(life)
+
+    # -- running -------------------------------------------------------------------------------
+
+    def start(self, node: str) -> int:
+        """Start it; answers its pid."""
+        spec, life = self._specs[node], self._lives[node]
+        life.process = self._spawn(
+            node, spec.argv, life.output, cwd=self._project, environment=spec.environment
+        )
+        self._images[node] = program_digest(spec.argv, project=self._project)
+        return life.process.pid
+
+    def _spawn(
+        self,
+        name: str,
+        argv: Sequence[str],
+        output: Path,
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+    ) -> subprocess.Popen[bytes]:
+        """A process of its own session: neither Ctrl-C nor our end reaches it unasked."""
+        identity = f"{self._name}-{name}"
+        executable = _executable(argv)
+        self._journal.will_create(Kind.PROCESS, identity)
+        with output.open("ab") as file:
+            try:
+                process = subprocess.Popen(
+                    argv,
+                    executable=executable,
+                    cwd=cwd,
+                    env=self._environment() | dict(environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ChaosError(f"cannot start {executable}: {error.strerror}") from error
+        with suppress(ChaosError):  # it has ended already; whoever watches it asks for the code
+            self._journal.made(identity, process.pid)
+        return process
+
+    def _environment(self) -> dict[str, str]:
+        # ours comes first, so that `python3` finds its own installation
+        path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+        return {"PATH": path, "LANG": "C.UTF-8", **self._journal.environment()}
+
+    def _running(self, node: str) -> subprocess.Popen[bytes]:
+        life = self._lives.get(node)
+        if life is None or life.process is None or life.process.poll() is not None:
+            raise ChaosError(f"{node} does not run")
+        return life.process
+
+    def stop(self, node: str, *, timeout_s: float) -> None:
+        """SIGTERM, which thaws it too; SIGKILL after `timeout_s`."""
+        process = self._running(node)
+        process.send_signal(signal.SIGTERM)
+        _signal_all(process, signal.SIGCONT)
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill(node)
+        self.bury(node)
+
+    def kill(self, node: str) -> None:
+        """SIGKILL, to the children it may have as well."""
+        _end(self._running(node))
+        self.bury(node)
+
+    def bury(self, node: str) -> None:
+        """Note in the journal that it has exited."""
+        self._journal.removed(Kind.PROCESS, f"{self._name}-{node}")
+
+    def pause(self, node: str) -> None:
+        """SIGSTOP; returns when the kernel says that it stands still."""
+        process = self._running(node)
+        _signal_all(process, signal.SIGSTOP)
+        wait_until(
+            lambda: proc.stopped(process.pid) or process.poll() is not None,
+            what=f"{node} to stand still",
+            timeout_s=_EXIT_TIMEOUT_S,
+            poll_s=0.002,
+        )
+
+    def unpause(self, node: str) -> None:
+        """SIGCONT; one that is not paused is fine."""
+        _signal_all(self._running(node), signal.SIGCONT)
+
+    def is_paused(self, node: str) -> bool:
+        """Whether the kernel says that a signal has stopped it."""
+        life = self._lives.get(node)
+        return bool(life and life.process and proc.stopped(life.process.pid))
+
+    def exit_code(self, node: str) -> int | None:
+        """The code of its last exit (128 + signal for a signal); None while it runs."""
+        life = self._lives.get(node)
+        code = life.process.poll() if life and life.process else None
+        return 128 - code if code is not None and code < 0 else code
+
+    def image_id(self, node: str) -> str:
+        """The digest of the program it was started from, at that time."""
+        return self._images.get(node, "")
+
+    def pid(self, node: str) -> int:
+        """Its pid. Raises ChaosError when it is down."""
+        return self._running(node).pid
+
+    def execute(self, node: str, argv: Sequence[str]) -> Completed:
+        """Run a command in the node's folder and environment."""
+        self._running(node)
+        spec = self._specs[node]
+        try:
+            done = subprocess.run(
+                argv,
+                executable=_executable(argv),
+                cwd=self._project,
+                env=self._environment() | dict(spec.environment),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=_EXECUTE_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ChaosError(f"{argv[0]} beside {node}: no end in {error.timeout:g} s") from error
+        code = 128 - done.returncode if done.returncode < 0 else done.returncode
+        return Completed(code, done.stdout, done.stderr)
+
+    def inside(self, node: str, call: Callable[[], T], *, timeout_s: float) -> T:  # noqa: ARG002
+        """Run `call` here: all nodes share our network. Raises ChaosError when it is down."""
+        self._running(node)
+        return call()
+
+    def inside_proxy(self, call: Callable[[], T], *, timeout_s: float) -> T:  # noqa: ARG002
+        """Run `call` here."""
+        return call()
+
+    # -- counting ------------------------------------------------------------------------------
+
+    def traffic(self) -> Mapping[str, Traffic] | None:
+        """None: nothing counts packets here."""
+        return None
+
+    def went_round(self) -> int | None:
+        """None: nothing sees who dials a node's own address."""
+        return None
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End every process, then let go of the prefix."""
+        lives = {node: life.process for node, life in self._lives.items() if life.process}
+        for name, process in (lives | self._proxies).items():
+            _end(process)
+            self._journal.removed(Kind.PROCESS, f"{self._name}-{name}")
+        self._held.close()
+
+
+def _signal_all(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal a process and its children; its pid is ours for as long as nobody has reaped it."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    _signal_all(process, signal.SIGKILL)
+    try:
+        process.wait(_EXIT_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise ChaosError(f"process {process.pid} was sent SIGKILL and has not ended") from None
+
+
+def _follow(life: _Life) -> Iterator[bytes]:
+    """What a process writes to its output file, as it writes it; ends after its exit."""
+    process = life.process
+    if process is None:  # it was never started
+        return
+    try:
+        ended = os.pidfd_open(process.pid)
+    except ProcessLookupError:  # reaped already
+        ended = -1
+    try:
+        with life.output.open("rb") as file:
+            while True:
+                gone = ended < 0 or bool(select.select([ended], [], [], _TAIL_POLL_S)[0])
+                while chunk := file.read(_CHUNK_BYTES):
+                    yield chunk
+                if gone:
+                    return
+    finally:
+        if ended >= 0:
+            os.close(ended)
