@@ -96,6 +96,8 @@ class Experiment:
                 text = "the test ended without check(): nothing was judged"
                 self.own_reasons.append(Reason(Verdict.UNKNOWN, "check", text))
             self._judge()
+        elif error is not None and not isinstance(error, InvariantViolated):
+            self.own_reasons.append(self._reason(error))
         assert self.judged is not None
         reasons = (*self.judged.reasons, *self.own_reasons)
         return TestVerdict(

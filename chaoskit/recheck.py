@@ -15,12 +15,14 @@ from chaoskit.errors import UsageError
 from chaoskit.history import History, read
 from chaoskit.invariant import Invariant
 from chaoskit.liveness import recovered_within
-from chaoskit.rundir import open_run, read_verdicts
+from chaoskit.rundir import TestVerdict, open_run, read_verdicts
 from chaoskit.scope import Scope, judge_scope, scopes
 from chaoskit.standing import promises_of
 from chaoskit.system import System
 from chaoskit.verdict import Reason, Verdict, decide, leading
 
+# What an experiment says of how a test's body ended: no event shows it, so it stands as said.
+_OF_THE_BODY = frozenset({"await", "check", "harness", "inject"})
 _RECOVERY = re.compile(r"recovered_within_([0-9.]+)_s")
 
 
@@ -60,28 +62,36 @@ def judged_again(history: History, load: Callable[[str], System]) -> dict[str, t
             Reason(Verdict.UNKNOWN, name, "a promise of the test's own: run the test to judge it")
             for name in lost
         ]
-        found[scope.test] = (*reasons, *missing)
+        found[scope.test] = (*found.get(scope.test, ()), *reasons, *missing)
     return found
+
+
+def _of_the_body(saved: TestVerdict | None) -> tuple[Reason, ...]:
+    return tuple(one for one in saved.reasons if one.by in _OF_THE_BODY) if saved else ()
 
 
 def recheck(run: str, *, runs: Path, load: Callable[[str], System]) -> tuple[Verdict, list[str]]:
     """
     Judge a saved run again; answers its verdict and a line for each test.
 
-    A promise that a test made itself and that is known here by name alone is UNKNOWN. Raises
-    UsageError when there is no such run or it is corrupt.
+    A promise that a test made itself and that is known here by name alone is UNKNOWN. How a test's
+    body ended (a wait that ran out, say) is taken from the saved verdicts. Raises UsageError when
+    there is no such run or it is corrupt.
     """
     folder = open_run(run, root=runs)
     history = read(folder / "history.jsonl")
-    before = {one.test: one.verdict for one in read_verdicts(folder).tests}
-    judged = judged_again(history, load)
+    before = {one.test: one for one in read_verdicts(folder).tests}
+    judged = {
+        test: (*reasons, *_of_the_body(before.get(test)))
+        for test, reasons in judged_again(history, load).items()
+    }
     if not judged:
         return Verdict.UNKNOWN, [f"UNKNOWN  {folder.name} holds no test"]
     lines = []
     for test, reasons in judged.items():
         verdict, first = decide(reasons), leading(reasons)
-        was = before.get(test)
-        changed = f"   was {was}" if was is not None and was is not verdict else ""
+        was = before[test].verdict if test in before else verdict
+        changed = f"   was {was}" if was is not verdict else ""
         why = f"   {first.by}: {first.text}" if first else ""
         lines.append(f"{verdict:<8} {test}{changed}{why}")
     return decide(reason for reasons in judged.values() for reason in reasons), lines
