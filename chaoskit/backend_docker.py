@@ -340,8 +340,8 @@ class DockerBackend:
             self._engine.remove_network(self._network)
             self._journal.removed(Kind.NETWORK, self._prefix)
         for rule in self._rules:
-            hostrules.remove(rule)
-            self._journal.removed(Kind.HOST_RULE, " ".join(rule))
+            if hostrules.remove(rule):  # else it stays in the journal, for the reaper to find
+                self._journal.removed(Kind.HOST_RULE, " ".join(rule))
 
     def _remove(self, name: str) -> None:
         self._engine.remove_container(name)

@@ -55,9 +55,11 @@ def undo(rule: Sequence[str]) -> tuple[str, ...]:
     return ("iptables", "-w", "5", "-D", *rule)
 
 
-def remove(rule: Sequence[str]) -> None:
-    """Take a rule out of its chain; one that is not there is fine."""
-    subprocess.run(undo(rule), capture_output=True, check=False, timeout=_CALL_TIMEOUT_S)
+def remove(rule: Sequence[str]) -> bool:
+    """Take a rule out of its chain; whether that was done (it was there, and could be)."""
+    argv = undo(rule)
+    done = subprocess.run(argv, capture_output=True, check=False, timeout=_CALL_TIMEOUT_S)
+    return done.returncode == 0
 
 
 def went_round(bridge: str) -> int:

@@ -44,4 +44,4 @@ class NodeLog:
 
     def _write(self, descriptor: int, line: bytes) -> None:
         stamp = f"{self._recorder.now_s():.6f} ".encode()
-        os.write(descriptor, stamp + self._clean(line[:_LINE_LIMIT_BYTES]) + b"\n")
+        os.write(descriptor, stamp + self._clean(line)[:_LINE_LIMIT_BYTES] + b"\n")

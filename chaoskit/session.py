@@ -24,7 +24,7 @@ from chaoskit.backend_process import ProcessBackend, Programs
 from chaoskit.calibration import calibrate
 from chaoskit.cluster import Cluster
 from chaoskit.engine import Engine
-from chaoskit.errors import NotApplicable, UsageError
+from chaoskit.errors import ChaosError, NotApplicable, UsageError
 from chaoskit.history import Recorder
 from chaoskit.hostfacts import host_facts
 from chaoskit.images import Images, parse_image_options
@@ -175,6 +175,17 @@ class Session:
         return report.write(self.folder.path)
 
 
+def _require_no_leak(folder: Path, redactor: Redactor) -> None:
+    """Raise ChaosError when a secret has got into the run folder in spite of everything."""
+    leaking = redactor.leaks(folder)
+    if leaking:
+        names = ", ".join(str(path.relative_to(folder)) for path in leaking)
+        raise ChaosError(
+            f"a key of this run stands in {names} below {folder}: delete them before you share "
+            f"the folder, and report it"
+        )
+
+
 @contextmanager
 def open_session(choices: Choices, *, system: str, say: Callable[[str], None]) -> Iterator[Session]:
     """
@@ -186,7 +197,7 @@ def open_session(choices: Choices, *, system: str, say: Callable[[str], None]) -
     parse_image_options(choices.images)
     state = journal.default_folder()
     found = sweep(state, Engine, lock_timeout_s=_SWEEP_TIMEOUT_S)
-    for line in found.lines():
+    for line in found.news():
         say(line)
     redactor = Redactor()
     folder = create_run(
@@ -222,5 +233,6 @@ def open_session(choices: Choices, *, system: str, say: Callable[[str], None]) -
                 folder.finish()
             finally:
                 session.write_report()
+                _require_no_leak(folder.path, redactor)
     finally:
         recorder.close()
