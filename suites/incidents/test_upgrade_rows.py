@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from chaoskit import catalogue, clock
 from chaoskit.cluster import Cluster
+from chaoskit.errors import WaitTimedOut
 from chaoskit.fault import apply, inject
 from chaoskit.http import HttpClient
 from chaoskit.liveness import recovered_within
@@ -79,10 +82,12 @@ def test_the_way_back_is_open(etcd: Cluster, chaos_plan: Plan) -> None:
     """
     Goal: while an upgrade is under way, the member that was upgraded last can go back.
     Runbook: the plan's upgrades, one after the other; then its last member goes back and forth,
-        at once and again after the time in which the system settles.
+        at once and again after the time in which the system settles. Where the way is closed and
+        the plan says so, the documented downgrade is enabled and the way tried once more.
     Success: each time it serves at the old version within 10 s; level at the end.
     """
     old = etcd.system.release(etcd.setting.release)
+    closed = False
     promise = the_way_back_is_open(label=old.label, version=old.version, within_s=_WITHIN_S)
     for number, step in enumerate(chaos_plan.steps, start=1):
         upgrade = catalogue.make(step.action, step.fields)
@@ -91,20 +96,57 @@ def test_the_way_back_is_open(etcd: Cluster, chaos_plan: Plan) -> None:
         if number == len(chaos_plan.steps) or chaos_plan.inputs["tried_after"] == "each step":
             _back_and_forth(etcd, upgrade, old.label)
             etcd.hold(etcd.system.settle_s)
-            _back_and_forth(etcd, upgrade, old.label)
+            closed = not _back_and_forth(etcd, upgrade, old.label)
+    if closed and chaos_plan.inputs["downgrade"] == "enabled":
+        _documented_downgrade(etcd, upgrade.node, old.label)
     etcd.check(promise, recovered_within(20))
 
 
-def _back_and_forth(etcd: Cluster, upgrade: Upgrade, old: str) -> None:
-    """Take a member to the old release, see whether it comes up, and take it forward again."""
+def _documented_downgrade(etcd: Cluster, member: str, old: str) -> None:
+    """Enable the downgrade as etcd's guide says, wait for it, take a member back, and note it."""
+    http = HttpClient(_HEALTH_TIMEOUT_S)
+    wanted = ".".join([*old.split(".")[:2], "0"])
+    begun_s = clock.monotonic()
+    status, answer = http.post(
+        etcd.endpoint(member).url("client", "/v3/maintenance/downgrade"),
+        {"action": "ENABLE", "version": wanted},
+    )
+
+    def moved() -> bool:
+        url = etcd.endpoint(member).url("client", "/version")
+        return bool(http.get(url)[1].get("etcdcluster") == wanted)
+
+    etcd.await_that(
+        moved, what=f"the cluster at {wanted} (enabled: {status} {answer})", timeout_s=30
+    )
+    took_s = clock.monotonic() - begun_s
+    apply(Upgrade(member, to=old), to=etcd, may_exit=True, asks=True)
+    back = _is_up(etcd, member, etcd.system.release(old).version)
+    text = f"the documented downgrade moved the cluster in {took_s:.1f} s; {member} back: {back}"
+    etcd.recorder.record("chaoskit", "note", {"text": text})
+    http.close()
+
+
+def _back_and_forth(etcd: Cluster, upgrade: Upgrade, old: str) -> bool:
+    """Take a member to the old release and forward again; answers whether it came up there."""
     apply(Upgrade(upgrade.node, to=old), to=etcd, may_exit=True, asks=True)
-    version = etcd.system.release(old).version
-
-    def settled() -> bool:
-        seen = etcd.latest()[upgrade.node]
-        back = seen is not None and seen.ready and seen.version == version
-        return back or etcd.node(upgrade.node).state == "exited"
-
-    etcd.await_that(settled, what=f"{upgrade.node} back at {old}, or down", timeout_s=_WITHIN_S + 1)
+    up = _is_up(etcd, upgrade.node, etcd.system.release(old).version)
     apply(upgrade, to=etcd)
     etcd.await_steady_state(timeout_s=30)
+    return up
+
+
+def _is_up(etcd: Cluster, member: str, version: str) -> bool:
+    """Wait until a member serves at that version, or is down, a little longer than is promised."""
+
+    def up() -> bool:
+        seen = etcd.latest()[member]
+        return seen is not None and seen.ready and seen.version == version
+
+    with suppress(WaitTimedOut):
+        etcd.await_that(
+            lambda: up() or etcd.node(member).state == "exited",
+            what=f"{member} at {version}, or down",
+            timeout_s=_WITHIN_S + 1,
+        )
+    return up()
