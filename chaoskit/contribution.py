@@ -116,15 +116,14 @@ def contributed(member: str, release: Release, *, bound_s: float) -> Invariant:
     Make the promise: at `release` the member takes part in a quorum that needs it.
 
     Liveness. Source: a member that receives everything and whose answers are lost looks healthy to
-    all but this test. Kept: some operation that needs a quorum was asked and acknowledged while
-    exactly a quorum was healthy, this member among it. Broken: that lasted `bound_s` seconds and
-    operations were asked in vain. Else there is no evidence.
+    all but this test. The last time counts in which exactly a quorum was healthy, this member among
+    it, and operations were asked that need one. Kept: one of them was acknowledged then. Broken:
+    that time lasted `bound_s` seconds, all in vain. A shorter one says nothing.
     """
 
     def judge(history: History) -> Sequence[Violation]:
         asked = [one for one in attempts(history) if one.needs_quorum]
-        vain: Violation | None = None
-        for interval in _needing(history, member, release.label):
+        for interval in reversed(_needing(history, member, release.label)):
             within = [
                 one for one in asked if interval.start_s <= one.invoke.time_s < interval.end_s
             ]
@@ -132,14 +131,13 @@ def contributed(member: str, release: Release, *, bound_s: float) -> Invariant:
             if any(end is not None and end.time_s <= interval.end_s for end in done):
                 return ()
             if within and interval.end_s - interval.start_s >= bound_s:
-                vain = Violation(
+                text = (
                     f"with exactly a quorum left that needs {member} at {release.label}, "
                     f"{len(within)} operations were asked in vain, from {interval.start_s:.3f} to "
-                    f"{interval.end_s:.3f} s",
-                    (interval.cause, *(one.invoke.index for one in within)),
+                    f"{interval.end_s:.3f} s"
                 )
-        if vain is not None:
-            return (vain,)
+                events = (interval.cause, *(one.invoke.index for one in within))
+                return (Violation(text, events),)
         raise Inconclusive(f"no quorum was seen that needed {member} at {release.label}")
 
     return Invariant(f"{member}_contributes_at_{release.label}", Kind.LIVENESS, judge)

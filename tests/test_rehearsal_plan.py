@@ -1,0 +1,193 @@
+"""The plan of a rehearsal: the way, the order, the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+
+from chaoskit.errors import UsageError
+from chaoskit.rehearsal_plan import (
+    RehearsalRequest,
+    StepKind,
+    in_minutes,
+    make_plan,
+    minor_of,
+    next_member,
+    rolled_back,
+    route,
+)
+from chaoskit.system import (
+    Client,
+    Endpoint,
+    Observation,
+    Operation,
+    Placement,
+    Port,
+    Release,
+    System,
+    Traffic,
+)
+
+LABELS = ("1.3.9", "1.4.2", "1.4.7", "1.5.1", "1.5.30", "1.6.0", "1.7.3")
+
+
+def _command(_: Placement) -> Sequence[str]:
+    return ("serve",)
+
+
+def _observe(_: Endpoint, __: float) -> Observation:
+    return Observation(ready=True)
+
+
+def _connect(_: Endpoint, __: float) -> Client:
+    raise NotImplementedError
+
+
+def _operations(_: Random) -> Iterator[Operation]:
+    yield Operation("put", {})
+
+
+def system(*labels: str, nodes: int = 3, **more: Any) -> System:
+    values: dict[str, Any] = {
+        "name": "store",
+        "nodes": tuple(f"s{number}" for number in range(1, nodes + 1)),
+        "ports": (Port("peer", 4000, linked=True),),
+        "quorum": nodes // 2 + 1,
+        "releases": tuple(Release(label, version=label) for label in labels or LABELS),
+        "command": _command,
+        "observe": _observe,
+        "traffic": Traffic(_connect, _operations),
+        "settle_s": 12.0,
+    }
+    return System(**(values | more))
+
+
+def labels_of(request: RehearsalRequest, *labels: str) -> list[str]:
+    return [release.label for release in route(system(*labels), request)]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "more", "way"),
+    [
+        ("1.4.2", "1.5.1", {}, ["1.4.2", "1.5.1"]),
+        ("1.3", "1.6", {}, ["1.3.9", "1.4.7", "1.5.30", "1.6.0"]),
+        ("1.3", "1.6", {"skip": True}, ["1.3.9", "1.6.0"]),
+        ("1.3", "1.6", {"via": ("1.4.2", "1.5.1")}, ["1.3.9", "1.4.2", "1.5.1", "1.6.0"]),
+        ("1.4.2", "1.4.7", {}, ["1.4.2", "1.4.7"]),
+    ],
+)
+def test_the_way_goes_through_every_minor_between(
+    source: str, target: str, more: Mapping[str, Any], way: list[str]
+) -> None:
+    assert labels_of(RehearsalRequest(source, target, **more)) == way
+
+
+def test_labels_without_a_minor_go_there_at_once() -> None:
+    assert labels_of(RehearsalRequest("1", "2"), "1", "2") == ["1", "2"]
+    assert minor_of("2") is None
+    assert minor_of("v2.0.6-testnet") == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("request_", "labels", "says"),
+    [
+        (RehearsalRequest("1.4", "1.6"), LABELS, "more than one"),
+        (RehearsalRequest("1.9", "1.6"), LABELS, "none of its releases"),
+        (RehearsalRequest("1.6", "1.3"), LABELS, "forward"),
+        (RehearsalRequest("1.6", "1.6"), LABELS, "forward"),
+        (RehearsalRequest("1.3", "1.6", via=("1.7",)), LABELS, "forward"),
+        (RehearsalRequest("1.3", "1.6", via=("1.4.2",), skip=True), LABELS, "choose one"),
+        (RehearsalRequest("1.3", "1.5"), ("1.3.0", "1.5.0"), "no release 1.4"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    request_: RehearsalRequest, labels: tuple[str, ...], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        route(system(*labels), request_)
+
+
+def test_a_plan_upgrades_every_member_once_a_hop_and_ends_with_faults() -> None:
+    plan = make_plan(system(), RehearsalRequest("1.4.7", "1.6"), seed="51c2")
+    kinds = [step.kind for step in plan.steps]
+    assert kinds == [StepKind.START, *[StepKind.UPGRADE] * 6, StepKind.FAULTS]
+    assert [step.number for step in plan.steps] == list(range(1, 9))
+    hops = [(step.source, step.target, step.turn) for step in plan.steps[1:7]]
+    assert hops == [
+        *[("1.4.7", "1.5.30", turn) for turn in (1, 2, 3)],
+        *[("1.5.30", "1.6.0", turn) for turn in (1, 2, 3)],
+    ]
+    assert plan.estimate_s == sum(step.estimate_s for step in plan.steps)
+    assert sorted(plan.order) == ["s1", "s2", "s3"]
+
+
+def test_a_rollback_undoes_the_last_step_first() -> None:
+    one = RehearsalRequest("1.4.7", "1.5.1", rollback="end")
+    plan = make_plan(system(), one, seed="51c2")
+    back = [step for step in plan.steps if step.kind is StepKind.ROLLBACK]
+    assert [step.undoes for step in back] == [4, 3, 2]
+    assert [step.kind for step in plan.steps][4:6] == [StepKind.FAULTS, StepKind.SETTLE]
+    early = make_plan(system(), replace(one, rollback="after:2"), seed="51c2")
+    assert [step.kind.value for step in early.steps] == [
+        "start",
+        "upgrade",
+        "upgrade",
+        "settle",
+        "rollback",
+        "rollback",
+    ]
+    assert [step.undoes for step in early.steps[-2:]] == [3, 2]
+
+
+@pytest.mark.parametrize("text", ["after:0", "after:4", "after:x", "begin"])
+def test_a_rollback_that_cannot_be_meant_is_refused(text: str) -> None:
+    assert rolled_back("after:3", 3) == 3
+    with pytest.raises(UsageError, match="rollback"):
+        rolled_back(text, 3)
+
+
+def test_the_seed_draws_the_order() -> None:
+    one = RehearsalRequest("1.4.7", "1.5.1")
+    orders = {make_plan(system(nodes=5), one, seed=f"{n:04x}").order for n in range(20)}
+    assert len(orders) > 3
+    again = [make_plan(system(nodes=5), one, seed="00aa").order for _ in range(2)]
+    assert again[0] == again[1]
+
+
+@pytest.mark.parametrize(
+    "more", [{"max_unavailable": 2}, {"max_unavailable": 0}, {"load_per_s": 0}]
+)
+def test_a_margin_below_nothing_and_no_load_are_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        make_plan(system(), RehearsalRequest("1.4.7", "1.5.1", **more), seed="51c2")
+    with pytest.raises(UsageError, match="traffic"):
+        make_plan(system(traffic=None), RehearsalRequest("1.4.7", "1.5.1"), seed="51c2")
+
+
+def test_the_printed_plan_numbers_its_steps_and_says_what_each_proves() -> None:
+    plan = make_plan(system(), RehearsalRequest("1.4.7", "1.5.1", rollback="end"), seed="51c2")
+    lines = plan.lines()
+    assert "1.4.7 -> 1.5.1" in lines[0]
+    assert in_minutes(plan.estimate_s) in lines[0]
+    numbered = [line for line in lines[2:] if not line.startswith("    ")]
+    assert [int(line.split()[0]) for line in numbered] == [step.number for step in plan.steps]
+    assert any("margin 1 -> 0 -> 1" in line for line in lines)
+    assert any("way back after 12 s" in line for line in lines)
+    assert plan.document()["rehearsal"]["steps"][1]["target"] == "1.5.1"
+
+
+def test_the_leader_goes_last() -> None:
+    roles = {"s1": "leader", "s2": "follower", "s3": "follower"}
+    assert next_member(("s1", "s2", "s3"), [], roles) == "s2"
+    assert next_member(("s1", "s2", "s3"), ["s2"], roles) == "s3"
+    assert next_member(("s1", "s2", "s3"), ["s2", "s3"], roles) == "s1"
+    with pytest.raises(ValueError, match="turn"):
+        next_member(("s1",), ["s1"], roles)
+
+
+def test_minutes_are_for_people() -> None:
+    assert [in_minutes(value) for value in (31.6, 60, 130)] == ["32 s", "1 m 00 s", "2 m 10 s"]

@@ -1,0 +1,46 @@
+"""Steps of a rehearsal: what they are called, when one has passed, and one on a real cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chaoskit.rehearsal_plan import RehearsalStep, StepKind
+from chaoskit.rehearsal_step import Exit, Move, Taken, WayBack
+from chaoskit.rundir import TestVerdict
+from chaoskit.verdict import Kind, Reason, Verdict
+
+STEP = RehearsalStep(2, StepKind.UPGRADE, "1", "2", turn=1)
+GOOD, BAD = Move("1", "2", 1.25), Move("1", "2", None, 2, "panic: no")
+
+
+def verdict(*reasons: Reason, test: str = "step 2") -> TestVerdict:
+    decided = reasons[0].verdict if reasons else Verdict.PASS
+    return TestVerdict(test, decided, (0, 1), reasons, (), None, 1.0, "again")
+
+
+def broken(by: str = "no_unexpected_exit") -> TestVerdict:
+    return verdict(Reason(Verdict.FAIL, by, "a exited by itself", (1,), Kind.SAFETY))
+
+
+def way(planned: str, after_s: float, *, held: bool) -> WayBack:
+    back = Move("2", "1", 1.0) if held else Move("2", "1", None, 1, "cannot go back")
+    return WayBack(planned, after_s, back, Move("1", "2", 1.0))
+
+
+def test_a_move_says_how_it_went() -> None:
+    assert str(GOOD) == "1 -> 2 in 1.2 s"
+    assert str(BAD) == '1 -> 2: exit 2, "panic: no"'
+    assert str(Move("1", "2", None)) == "1 -> 2: does not serve"
+    assert GOOD.held
+    assert not BAD.held
+
+
+def test_a_member_is_back_when_it_serves_and_nobody_ended() -> None:
+    taken = Taken(STEP, "a", "", verdict(), GOOD)
+    assert taken.passed
+    assert taken.back
+    assert not replace(taken, move=BAD).back
+    gone = Exit("b", 1.0, 2, "panic")
+    assert not replace(taken, exits=(gone,)).back
+    assert str(gone) == 'b exited by itself at 1.0 s, code 2, "panic"'
+    assert not replace(taken, verdict=broken()).passed

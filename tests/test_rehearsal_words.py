@@ -1,0 +1,101 @@
+"""What a rehearsal tells people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chaoskit.rehearsal_plan import RehearsalRequest, RehearsalStep, StepKind, make_plan
+from chaoskit.rehearsal_step import Exit, Move, Taken
+from chaoskit.rehearsal_words import (
+    decision,
+    failure_lines,
+    findings,
+    not_tried,
+    reversible,
+    runbook,
+    step_line,
+)
+from chaoskit.verdict import Verdict
+from tests.test_rehearsal_plan import system
+from tests.test_rehearsal_step import broken, verdict, way
+
+PLAN = make_plan(system(), RehearsalRequest("1.3.9", "1.4.7"), seed="51c2")
+HELD = (way("at once", 0.4, held=True), way("after 12 s", 12.0, held=True))
+CLOSED = (HELD[0], way("after 12 s", 12.0, held=False))
+
+
+def upgraded(number: int, member: str, **more: object) -> Taken:
+    step = RehearsalStep(number, StepKind.UPGRADE, "1.3.9", "1.4.7", turn=number - 1)
+    taken = Taken(step, member, "follower", verdict(), Move("1.3.9", "1.4.7", 1.0), None, HELD)
+    return replace(taken, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [(Verdict.PASS, "GO"), (Verdict.FAIL, "NO-GO"), (Verdict.INFRA, "INFRA")]
+)
+def test_the_decision_is_go_no_go_or_why_neither(word: Verdict, said: str) -> None:
+    assert decision(word) == said
+
+
+def test_how_long_a_step_can_be_undone_is_said_as_far_as_it_was_tried() -> None:
+    assert reversible(HELD) == "reversible (0.4 s, 12.0 s after it)"
+    assert reversible(CLOSED).startswith("reversible 0.4 s after it, NO WAY BACK 12.0 s after it")
+    assert "exit 1" in reversible(CLOSED)
+    assert reversible(CLOSED[1:]).startswith("NO WAY BACK")
+
+
+def test_a_line_a_step() -> None:
+    line = step_line(upgraded(2, "s1"))
+    assert line.startswith(" 2")
+    for part in ("s1 (follower)", "1.3.9 -> 1.4.7 in 1.0 s", "ok", "reversible"):
+        assert part in line
+    assert "FAIL" in step_line(upgraded(2, "s1", verdict=broken()))
+
+
+def test_a_way_back_that_closes_is_a_finding_with_what_changed_meanwhile() -> None:
+    taken = [upgraded(2, "s1"), upgraded(3, "s2", ways_back=CLOSED)]
+    (found,) = findings(taken, {3: "level 1 -> 2 on all members"})
+    assert "step 3, s2" in found
+    assert found.endswith("meanwhile level 1 -> 2 on all members")
+    assert findings(taken[:1], {}) == []
+
+
+def test_what_was_not_tried_is_listed() -> None:
+    found = not_tried(PLAN, [upgraded(2, "s1", verdict=broken())], system())
+    assert any(text.startswith("steps 1, 3, 4, 5 of the plan") for text in found)
+    assert any("1.4.2" in text for text in found)
+    whole = [upgraded(step.number, "s1") for step in PLAN.steps]
+    assert not any(text.startswith("steps") for text in not_tried(PLAN, whole, system()))
+
+
+def test_a_failure_names_step_member_versions_exits_and_the_way_back() -> None:
+    bad = Move("1.3.9", "1.4.7", None, 2, "panic: no")
+    gone = Exit("s2", 4.0, 2, "panic: what is that")
+    failed = upgraded(2, "s1", verdict=broken(), move=bad, exits=(gone,), ways_back=())
+    back = Taken(failed.step, "s1", "", verdict(), Move("1.4.7", "1.3.9", 0.5))
+    text = "\n".join(failure_lines(failed, back, "runs/x"))
+    for part in (
+        "NO-GO  step 2: s1 (follower) 1.3.9 -> 1.4.7: exit 2",
+        "panic: no",
+        "s2 exited by itself at 4.0 s, code 2",
+        "no_unexpected_exit",
+        "way back holds: s1 1.4.7 -> 1.3.9 in 0.5 s",
+        "runs/x/nodes/s1/log",
+    ):
+        assert part in text
+    lost = replace(back, exits=(gone,))
+    assert "way back DOES NOT HOLD" in "\n".join(failure_lines(failed, lost, "runs/x"))
+
+
+def test_the_runbook_has_a_step_a_member_and_warns_before_the_way_back_closes() -> None:
+    taken = [upgraded(2, "s1"), upgraded(3, "s2", ways_back=CLOSED)]
+    text = runbook(PLAN, taken, system(), verdict=Verdict.PASS, found=["f"], untried=["u"])
+    assert "### 1. s1" in text
+    assert "### 2. s2" in text
+    assert "snapshot before step 2" in text
+    assert "Do not run this" not in text
+    assert "* u" in text
+    bad = runbook(PLAN, taken, system(), verdict=Verdict.FAIL, found=[], untried=[])
+    assert "Do not run this" in bad
