@@ -32,7 +32,8 @@ class Experiment:
     """
     A test named `test` on `cluster`; `again` is the command that repeats it.
 
-    Between `begin` and `end` the body may call `check` once, as its last act.
+    Between `begin` and `end` the body may call `check` once, as its last act. `first` is the index
+    of the event that marks its beginning.
     """
 
     cluster: Cluster
@@ -41,8 +42,8 @@ class Experiment:
     extra: tuple[Invariant, ...] = ()
     own_reasons: list[Reason] = field(default_factory=list)
     judged: Judgement | None = None
+    first: int = 0
     _begun_s: float = 0.0
-    _first: int = 0
 
     def begin(self) -> None:
         """Mark the beginning."""
@@ -59,7 +60,7 @@ class Experiment:
             value["promises"] = [one.name for one in self.invariants()]
         marked = self.cluster.recorder.record("chaoskit", "scope", value)
         if event == "start":
-            self._first = marked.index
+            self.first = marked.index
 
     def invariants(self) -> tuple[Invariant, ...]:
         """The standing promises, the system's own, and those of this test, each once."""
@@ -103,7 +104,7 @@ class Experiment:
         return TestVerdict(
             test=self.test,
             verdict=decide(reasons),
-            scope=(self._first, self.cluster.recorder.count() - 1),
+            scope=(self.first, self.cluster.recorder.count() - 1),
             reasons=reasons,
             promises=tuple(
                 PromiseOutcome(one.name, one.kind, one.outcome) for one in self.judged.promises

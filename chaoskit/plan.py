@@ -20,6 +20,8 @@ from chaoskit import catalogue
 from chaoskit.cluster import Cluster
 from chaoskit.errors import UsageError
 from chaoskit.fault import apply, inject
+from chaoskit.history import History
+from chaoskit.scope import scopes
 
 SCHEMA = 1
 
@@ -106,11 +108,47 @@ def read_plan(path: Path) -> Plan:
         raise UsageError(f"{path} is no plan: {error}") from error
 
 
-def _moments(steps: Sequence[Step]) -> Iterator[tuple[float, bool, Step]]:
-    """When each step begins (True) and ends (False), in order; at one moment ends come first."""
-    moments = [(step.at_s, True, step) for step in steps]
+def executed(history: History) -> dict[str, Plan]:
+    """
+    What was done to the cluster in each test of a history, as a plan that does it again.
+
+    Times count from the test's beginning; a fault that was never healed has the test's rest.
+    """
+    plans: dict[str, Plan] = {}
+    for scope in scopes(history):
+        start = next(event for event in scope.history.of("scope"))
+        ends = {
+            event.value["id"]: event.time_s
+            for event in scope.history.of("heal")
+            if event.type == "invoke"
+        }
+        steps = []
+        for event in scope.history.of("fault", "change"):
+            if event.type != "invoke" or event.index < start.index:
+                continue
+            healed_s = ends.get(event.value["id"], scope.history.end_s)
+            steps.append(
+                Step(
+                    at_s=round(event.time_s - start.time_s, 3),
+                    action=event.value[event.f],
+                    fields=event.value["fields"],
+                    duration_s=round(healed_s - event.time_s, 3) or None
+                    if event.f == "fault"
+                    else None,
+                    may_exit=bool(event.value.get("may_exit", False)),
+                )
+            )
+        plans[scope.test] = Plan(steps=tuple(steps))
+    return plans
+
+
+def _moments(steps: Sequence[Step]) -> Iterator[tuple[float, bool, int]]:
+    """When each step, by its place, begins (True) and ends; at one moment ends come first."""
+    moments = [(step.at_s, True, place) for place, step in enumerate(steps)]
     moments += [
-        (step.at_s + step.duration_s, False, step) for step in steps if step.duration_s is not None
+        (step.at_s + step.duration_s, False, place)
+        for place, step in enumerate(steps)
+        if step.duration_s is not None
     ]
     yield from sorted(moments, key=lambda one: (one[0], one[1]))
 
@@ -124,10 +162,11 @@ def run(plan: Plan, *, on: Cluster) -> None:
     begun_s = on.recorder.now_s()
     with ExitStack() as everything:
         open_faults: dict[int, ExitStack] = {}
-        for at_s, begins, step in _moments(plan.steps):
+        for at_s, begins, place in _moments(plan.steps):
+            step = plan.steps[place]
             on.hold(max(0.0, begun_s + at_s - on.recorder.now_s()))
             if not begins:
-                open_faults.pop(id(step)).close()
+                open_faults.pop(place).close()
                 continue
             action = catalogue.make(step.action, step.fields)
             if step.duration_s is None:
@@ -135,4 +174,4 @@ def run(plan: Plan, *, on: Cluster) -> None:
                 continue
             one = everything.enter_context(ExitStack())
             one.enter_context(inject(action, into=on, may_exit=step.may_exit))
-            open_faults[id(step)] = one
+            open_faults[place] = one
