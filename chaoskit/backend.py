@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from chaoskit.engine import Completed
 from chaoskit.packets import Traffic
@@ -141,6 +141,10 @@ class Backend(Protocol):
 
     def image_id(self, node: str) -> str:
         """What it runs: the image's digest, or the program's."""
+        ...
+
+    def inspect(self, node: str) -> Mapping[str, Any]:
+        """All that is known of how a started node runs, JSON values."""
         ...
 
     def pid(self, node: str) -> int:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from chaoskit import hostrules, proc
 from chaoskit.addressing import AddressPlan, address_plan, free_subnets
@@ -286,6 +286,10 @@ class DockerBackend:
     def image_id(self, node: str) -> str:
         """The digest of the image it runs."""
         return self._images.get(node, "")
+
+    def inspect(self, node: str) -> Mapping[str, Any]:
+        """The engine's document on the node's container."""
+        return self._engine.inspect(self._containers[node])
 
     def pid(self, node: str) -> int:
         """The pid on this host of the node's own process: the child of the container's init."""

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from chaoskit import proc
 from chaoskit.backend import Layout, LinkPlace, ProcessSpec
@@ -347,6 +347,11 @@ class ProcessBackend:
     def image_id(self, node: str) -> str:
         """The digest of the program it was started from, at that time."""
         return self._images.get(node, "")
+
+    def inspect(self, node: str) -> Mapping[str, Any]:
+        """Its pid, its arguments by the kernel's word, and the digest of its program."""
+        pid = self.pid(node)
+        return {"pid": pid, "argv": list(proc.command_line(pid)), "image": self.image_id(node)}
 
     def pid(self, node: str) -> int:
         """Its pid. Raises ChaosError when it is down."""

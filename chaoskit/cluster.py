@@ -85,6 +85,7 @@ class Cluster:
             )
             self._watches = self._watch(stack)
             self.await_steady_state(timeout_s=self.system.start_timeout_s)
+            self._workshop.inspect(self.nodes, self.backend)
             self._cleanup = stack.pop_all()
         return self
 

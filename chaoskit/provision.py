@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from chaoskit import storage
 from chaoskit.backend import Backend
@@ -40,7 +41,7 @@ class Workshop:
     Furnishes the nodes of one cluster under `scratch`; `clear` removes all of it.
 
     `image(system, release)` answers the reference of a release's image, `image_id(reference)` its
-    digest.
+    digest; `keep(node, document)` writes how a node runs into the run folder.
     """
 
     scratch: Path
@@ -49,6 +50,7 @@ class Workshop:
     redactor: Redactor
     image: Callable[[System, Release], str]
     image_id: Callable[[str], str]
+    keep: Callable[[str, Mapping[str, Any]], None]
     _mounts: dict[Path, FaultyMount] = field(default_factory=dict)
 
     def open(self) -> None:
@@ -118,6 +120,11 @@ class Workshop:
         self.journal.will_create(Kind.MOUNT, str(mountpoint))
         self._mounts[folder] = storage.mount(data, mountpoint, state, timeout_s=_MOUNT_TIMEOUT_S)
         return self._mounts[folder]
+
+    def inspect(self, nodes: Iterable[str], backend: Backend) -> None:
+        """Write down how each of these nodes runs."""
+        for node in nodes:
+            self.keep(node, backend.inspect(node))
 
     def clear(self) -> None:
         """Unmount and remove everything; the nodes must be gone by now."""

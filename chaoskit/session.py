@@ -29,6 +29,7 @@ from chaoskit.history import Recorder
 from chaoskit.hostfacts import host_facts
 from chaoskit.images import Images, parse_image_options
 from chaoskit.journal import Journal
+from chaoskit.plan import executed
 from chaoskit.provision import Workshop
 from chaoskit.redaction import Redactor
 from chaoskit.rundir import RunFolder, TestVerdict, create_run
@@ -128,6 +129,7 @@ class Session:
             self.redactor,
             images.reference,
             images.digest,
+            self.folder.write_inspection,
         )
         workshop.open()
         return Cluster(
@@ -169,6 +171,19 @@ class Session:
     def add(self, verdict: TestVerdict) -> None:
         """Record a judged test; verdicts.json has it when this returns."""
         self.folder.add(verdict)
+
+    def write_plans(self) -> None:
+        """Write plan.json, unless a plan stands there: what was done, test by test, with seeds."""
+        if (self.folder.path / "plan.json").exists():
+            return
+        plans = executed(self.recorder.history())
+        self.folder.write_plan(
+            {
+                "seed": self.choices.seed,
+                "images": list(self.choices.images),
+                "tests": {test: plan.document() for test, plan in plans.items()},
+            }
+        )
 
     def write_report(self) -> Path:
         """Write report.html into the run folder; answers its path."""
@@ -232,6 +247,7 @@ def open_session(choices: Choices, *, system: str, say: Callable[[str], None]) -
                 yield session
                 folder.finish()
             finally:
+                session.write_plans()
                 session.write_report()
                 _require_no_leak(folder.path, redactor)
     finally:
