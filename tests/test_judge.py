@@ -162,6 +162,14 @@ def test_a_stall_within_a_long_violation_excuses_it() -> None:
     assert judge(tape.history(), [long]).verdict is Verdict.INFRA
 
 
+def test_a_stall_excuses_no_exit_and_no_refusal() -> None:
+    tape = stalled(over=(False, True, False))
+    ended = Violation("it ended", (at(tape, 4.0),), excusable=False)
+    found = judge(tape.history(), [Invariant("it_holds", Kind.LIVENESS, lambda _: [ended])])
+    assert found.verdict is Verdict.FAIL
+    assert found.promises[0].excused == 0
+
+
 def test_counts_and_share() -> None:
     tape = observed()
     tape.operation(10.0, "put", key="k", value="v")
