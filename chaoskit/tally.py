@@ -31,7 +31,11 @@ _GIT_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The code that ran: `digest` over its files (16 hex digits), the commit checked out."""
+    """
+    The code that ran: `digest` over its files (16 hex digits), and the commit checked out.
+
+    A plus behind the commit says that the files were not those of that commit.
+    """
 
     digest: str
     commit: str
@@ -64,9 +68,17 @@ def state_of(project: Path) -> State:
 
 
 def _commit(project: Path) -> str:
+    head = _git(project, "rev-parse", "--short=12", "HEAD")
+    there = [folder for folder in _CODE if (project / folder).is_dir()]
+    changed = _git(project, "status", "--porcelain", "--", *there)
+    return f"{head}+" if head and changed else head
+
+
+def _git(project: Path, *argv: str) -> str:
+    """What git says; nothing where there is no git or no repository."""
     try:
         asked = subprocess.run(
-            ["git", "-C", str(project), "rev-parse", "--short=12", "HEAD"],
+            ["git", "-C", str(project), *argv],
             text=True,
             capture_output=True,
             check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,6 +47,28 @@ def test_a_file_that_is_no_count_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="schema 1"):
         tally.add(path, STATE, (entry(),))
     assert path.read_text() == '{"schema": 9}'
+
+
+def git(project: Path, *argv: str) -> str:
+    identity = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.invalid"]
+    done = subprocess.run(
+        ["git", *identity, "-C", str(project), *argv], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_state_says_when_it_is_not_the_commit_checked_out(tmp_path: Path) -> None:
+    assert tally.state_of(tmp_path).commit == ""
+    (tmp_path / "chaoskit").mkdir()
+    (tmp_path / "chaoskit/a.py").write_text("1")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "chaoskit")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    head = git(tmp_path, "rev-parse", "--short=12", "HEAD")
+    (tmp_path / tally.FILE).write_text("{}")
+    assert tally.state_of(tmp_path).commit == head
+    (tmp_path / "chaoskit/b.py").write_text("1")
+    assert tally.state_of(tmp_path).commit == f"{head}+"
 
 
 def test_the_state_is_the_code_that_ran(tmp_path: Path) -> None:
