@@ -68,11 +68,13 @@ class Load:
         clients = min(_CLIENTS_AT_MOST, wanted)
         self._queue = queue.Queue(maxsize=4 * clients)
         targets = [self._arrive] + [self._serve] * clients
-        for number, target in enumerate(targets):
-            thread = threading.Thread(
+        self._threads = [  # all of them first: who ends the load tells each client
+            threading.Thread(
                 target=self._guarded, args=(target, number), name=f"load-{number}", daemon=True
             )
-            self._threads.append(thread)
+            for number, target in enumerate(targets)
+        ]
+        for thread in self._threads:
             thread.start()
         return self
 

@@ -1,0 +1,160 @@
+"""Observers: a node that refuses was sampled; a sample not taken is a gap; a bug ends the test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaoskit import observer
+from chaoskit.clock import monotonic, pause, wait_until
+from chaoskit.errors import ChaosError
+from chaoskit.history import Event, Recorder
+from chaoskit.observer import Observers
+from chaoskit.system import Endpoint, Observation, Unobserved
+from tests.stand_in import still
+
+ENDPOINTS = {node: Endpoint(node, "127.0.0.1", {"client": 7002}) for node in ("a", "b")}
+
+SEEN = Observation(
+    ready=True, version="1", role="leader", term=3, progress=7, digest="d", detail={"x": 1}
+)
+
+
+@pytest.fixture
+def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+    monkeypatch.setattr(observer, "INTERVAL_S", 0.02)
+    made = Recorder(tmp_path / "history.jsonl")
+    yield made
+    made.close()
+
+
+class Watched:
+    """What the nodes answer; `hold` makes the next answers of b wait."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.cause = ""
+        self.broken = False
+        self.free = threading.Event()
+        self.free.set()
+        self.asked: list[float] = []
+
+    def observe(self, endpoint: Endpoint, timeout_s: float) -> Observation:
+        assert timeout_s == observer.SAMPLE_TIMEOUT_S
+        if endpoint.node == "b":
+            self.free.wait(5)
+            return Observation(ready=True, progress=1)
+        self.asked.append(monotonic())
+        if self.broken:
+            raise KeyError("progress")
+        if self.cause:
+            raise Unobserved(self.cause)
+        return SEEN
+
+    def observers(self) -> Observers:
+        return Observers(still(observe=self.observe), ENDPOINTS, self.recorder)
+
+    def of(self, node: str, f: str = "observe") -> list[Event]:
+        return [event for event in self.recorder.history().of(f) if event.process == node]
+
+    def wait(self, count: int, node: str = "a") -> None:
+        have = len(self.of(node))
+        wait_until(
+            lambda: len(self.of(node)) >= have + count, what="samples", timeout_s=5, poll_s=0.01
+        )
+
+
+@pytest.fixture
+def watched(recorder: Recorder) -> Watched:
+    return Watched(recorder)
+
+
+def test_an_answer_is_recorded_whole(watched: Watched) -> None:
+    with watched.observers() as observers:
+        watched.wait(2)
+        assert observers.latest()["a"] == SEEN
+    (first, *_) = watched.of("a")
+    took_s = first.value.pop("took_s")
+    assert 0 <= took_s < 5
+    assert first.type == "ok"
+    assert first.value == {
+        "ready": True,
+        "version": "1",
+        "role": "leader",
+        "term": 3,
+        "progress": 7,
+        "digest": "d",
+        "detail": {"x": 1},
+    }
+    assert watched.of("a", "gap") == []
+
+
+def test_a_refusal_is_a_sample_and_no_gap(watched: Watched) -> None:
+    with watched.observers() as observers:
+        watched.wait(1)
+        watched.cause = "refused"
+        watched.wait(3)
+        assert observers.latest()["a"] is None
+        watched.cause = ""
+        watched.wait(2)
+        assert observers.latest()["a"] is not None
+    causes = [event.value.get("cause") for event in watched.of("a")]
+    assert "refused" in causes
+    assert all(event.type == "fail" for event in watched.of("a") if "cause" in event.value)
+    assert watched.of("a", "gap") == []
+
+
+def test_a_sample_not_taken_is_a_gap_of_that_node_alone(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer, "_GAP_AFTER_S", 0.2)
+    with watched.observers():
+        watched.wait(1, "b")
+        watched.free.clear()
+        pause(0.4)  # what is waited for is that nothing happens
+        watched.free.set()
+        watched.wait(2, "b")
+    (gap,) = watched.of("b", "gap")
+    assert gap.value["to_s"] - gap.value["from_s"] >= 0.2
+    assert gap.value["to_s"] <= gap.time_s
+
+
+def test_one_node_that_hangs_holds_up_no_other(watched: Watched) -> None:
+    with watched.observers():
+        watched.free.clear()
+        watched.wait(5)
+        watched.free.set()
+
+
+def test_a_bug_ends_the_observer_and_is_raised_with_its_node(watched: Watched) -> None:
+    with watched.observers() as observers:
+        watched.wait(1)
+        watched.broken = True
+        wait_until(lambda: observers._failure, what="the end", timeout_s=5)
+        for ask in (observers.latest, observers.raise_failure):
+            with pytest.raises(ChaosError, match="the observer of a ended by KeyError: 'progress'"):
+                ask()
+
+
+def test_samples_that_began_before_a_moment_do_not_count_after_it(watched: Watched) -> None:
+    with watched.observers() as observers:
+        watched.wait(1, "b")
+        watched.free.clear()
+        watched.wait(2)
+        moment_s = monotonic()
+        watched.wait(3)
+        assert not observers.all_asked_since(moment_s)  # b's last sample began before
+        watched.free.set()
+        wait_until(lambda: observers.all_asked_since(moment_s), what="fresh samples", timeout_s=5)
+
+
+def test_nobody_is_asked_after_the_end(watched: Watched) -> None:
+    with watched.observers():
+        watched.wait(1)
+    before = len(watched.asked)
+    names = {thread.name for thread in threading.enumerate()}
+    assert not any(name.startswith("observer-") for name in names)
+    assert len(watched.asked) == before
