@@ -264,6 +264,7 @@ def test_every_row_names_a_test_a_promise_and_releases_that_are_there() -> None:
             for form in Form:
                 plan = row.plan(side, form, seed="0000")
                 named = [plan.release, *(plan.inputs[key] for key in plan.inputs if key == "to")]
+                named += [one for one in [plan.inputs.get("way_out")] if one]
                 named += [step.fields["to"] for step in plan.steps if "to" in step.fields]
                 assert set(named) <= labels, (row.name, side, form)
 

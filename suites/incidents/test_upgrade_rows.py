@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from chaoskit import catalogue, clock
@@ -54,13 +55,29 @@ def _ask_health(etcd: Cluster) -> None:
 def test_an_upgrade_ends_nobody_else(etcd: Cluster, chaos_plan: Plan) -> None:
     """
     Goal: whatever becomes of a member that is upgraded, the others live.
-    Runbook: a follower of a cluster that nobody ever asked for its health is upgraded.
+    Runbook: a follower of a cluster that nobody ever asked for its health is upgraded. If others
+        ended and the plan names a way out, they are started as they were, then on that release.
     Success: no other process ends, nothing is lost.
     """
     etcd.await_progress(by=20, timeout_s=20)
     apply(Upgrade("follower", to=chaos_plan.inputs["to"]), to=etcd, may_exit=True, asks=True)
     etcd.hold(3)
+    ended = [name for name, node in etcd.nodes.items() if node.state == "exited"]
+    if ended and (way_out := chaos_plan.inputs["way_out"]):
+        _start_again(etcd, ended, etcd.setting.release)
+        _start_again(etcd, ended, way_out)
     etcd.check()
+
+
+def _start_again(etcd: Cluster, names: Sequence[str], release: str) -> None:
+    """Start members that ended, and note whether they live."""
+    for name in names:
+        apply(Upgrade(name, to=release), to=etcd, may_exit=True, asks=True)
+    etcd.hold(3)
+    states = ", ".join(f"{name} {etcd.node(name).state}" for name in names)
+    ready = sum(one is not None and one.ready for one in etcd.latest().values())
+    text = f"what had ended, started at {release}: {states}; members ready: {ready}"
+    etcd.recorder.record("chaoskit", "note", {"text": text})
 
 
 def _go_back(etcd: Cluster, member: str) -> None:
