@@ -1,86 +1,23 @@
 """
-Whether a member does its part, and how many are missing while it changes.
+Promises of an upgrade's step: the member runs its release, takes part, and few are down.
 
-Owns: the spare-member test (the others that can be spared stand still, so that a quorum needs this
-member; then an operation must be acknowledged) and the promises of an upgrade step that are pure
-functions of the history: `contributed`, `runs_release`, `margin_kept`. Refuses: a member's own
-word, received bytes and the health of others; none of them proves that it takes part.
+Owns: `contributed`, `runs_release` and `margin_kept`, and finding them again by their names, so
+that a saved rehearsal can be judged anew. Refuses: a member's own word, received bytes and the
+health of others as a sign that it takes part; none of them is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
 
-from chaoskit import catalogue, clock
-from chaoskit.cluster import Cluster
 from chaoskit.errors import Inconclusive
-from chaoskit.fault import inject
 from chaoskit.history import Event, History
 from chaoskit.invariant import Invariant, Violation
-from chaoskit.operations import Attempt, attempts
+from chaoskit.operations import attempts
 from chaoskit.quorate import Interval, timelines
-from chaoskit.rehearsal_plan import LEADER
-from chaoskit.system import Release
+from chaoskit.system import Release, System
 from chaoskit.verdict import Kind
-
-_POLL_S = 0.05
-_FELT_TIMEOUT_S = 5.0
-
-
-def spared(nodes: Sequence[str], quorum: int, member: str, roles: Mapping[str, str]) -> list[str]:
-    """
-    The others to be paused so that a quorum needs `member`; a leader only when it must be.
-
-    Answers len(nodes) - quorum names, so that exactly a quorum is left.
-    """
-    others = [name for name in nodes if name != member]
-    ranked = sorted(others, key=lambda name: roles.get(name) == LEADER)
-    return ranked[: len(nodes) - quorum]
-
-
-def roles_of(cluster: Cluster) -> dict[str, str]:
-    """Each node's role as its observer saw it last; those that do not answer are left out."""
-    return {name: one.role for name, one in cluster.latest().items() if one is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Contribution:
-    """Who stood still, and how long after that until an operation asked then was acknowledged."""
-
-    paused: tuple[str, ...]
-    after_s: float
-
-
-def prove_contribution(cluster: Cluster, member: str) -> Contribution:
-    """
-    Carry out the spare-member test under the load that is on.
-
-    Raises WaitTimedOut when nothing is acknowledged within the system's bound of progress.
-    """
-    system = cluster.system
-    spares = spared(tuple(cluster.nodes), system.quorum, member, roles_of(cluster))
-    with ExitStack() as pauses:
-        injected = [
-            pauses.enter_context(inject(catalogue.make("Pause", {"node": name}), into=cluster))
-            for name in spares
-        ]
-        since, begun_s = cluster.recorder.count(), clock.monotonic()
-        clock.wait_until(
-            lambda: any(_asked_and_answered(cluster.history().since(since))),
-            what=f"an acknowledged operation that needs {member}",
-            timeout_s=system.progress_bound_s,
-            poll_s=_POLL_S,
-        )
-        after_s = clock.monotonic() - begun_s
-        for fault in injected:
-            fault.await_felt(timeout_s=_FELT_TIMEOUT_S)
-    return Contribution(tuple(spares), after_s)
-
-
-def _asked_and_answered(history: History) -> Iterator[Attempt]:
-    return (one for one in attempts(history) if one.acknowledged and one.needs_quorum)
 
 
 def _release_at(history: History, member: str) -> list[tuple[int, str]]:
@@ -222,3 +159,21 @@ def margin_kept(max_unavailable: int) -> Invariant:
         return violations
 
     return Invariant(f"at_most_{max_unavailable}_down", Kind.SAFETY, judge)
+
+
+_RUNS = re.compile(r"(?P<member>.+)_runs_(?P<release>.+)")
+_CONTRIBUTES = re.compile(r"(?P<member>.+)_contributes_at_(?P<release>.+)")
+_DOWN = re.compile(r"at_most_(?P<number>\d+)_down")
+
+
+def promise_named(name: str, system: System) -> Invariant | None:
+    """The promise of this module that has this name, for a system; None when it is none."""
+    if found := _DOWN.fullmatch(name):
+        return margin_kept(int(found["number"]))
+    releases = {release.label: release for release in system.releases}
+    if (found := _CONTRIBUTES.fullmatch(name)) and found["release"] in releases:
+        release = releases[found["release"]]
+        return contributed(found["member"], release, bound_s=system.progress_bound_s)
+    if (found := _RUNS.fullmatch(name)) and found["release"] in releases:
+        return runs_release(found["member"], releases[found["release"]])
+    return None

@@ -22,7 +22,6 @@ ROLES = ("leader", "follower")
 STORAGE_NEED = "faulty storage"
 # What a cell and a cluster are thought to take before any has been measured, seconds.
 CELL_S, CLUSTER_S = 15.0, 6.0
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,18 +55,6 @@ class Known:
 
     last_utc: str
     duration_s: float
-
-
-def duration_of(text: str) -> float:
-    """
-    Seconds of a duration such as "90s", "20m" or "1.5h".
-
-    Raises UsageError for anything else.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if match is None or float(match[1]) <= 0:
-        raise UsageError(f"{text!r} is no duration: write 90s, 20m or 1h")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def fields_for(fault: type, role: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from chaoskit.contribution import promise_named
 from chaoskit.errors import UsageError
 from chaoskit.history import History, read
 from chaoskit.invariant import Invariant
@@ -48,7 +49,11 @@ def _promises(scope: Scope, system: System) -> tuple[tuple[Invariant, ...], list
         if bound is not None:
             known[name] = recovered_within(float(bound[1]))
         elif name not in known:
-            lost.append(name)
+            own = promise_named(name, system)
+            if own is None:
+                lost.append(name)
+            else:
+                known[name] = own
     return tuple(known.values()), lost
 
 

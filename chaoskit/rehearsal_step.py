@@ -15,14 +15,7 @@ from dataclasses import dataclass, field
 
 from chaoskit import catalogue, clock
 from chaoskit.cluster import Cluster
-from chaoskit.contribution import (
-    Contribution,
-    contributed,
-    margin_kept,
-    prove_contribution,
-    roles_of,
-    runs_release,
-)
+from chaoskit.contribution import contributed, margin_kept, runs_release
 from chaoskit.errors import ChaosError, InvariantViolated, WaitTimedOut
 from chaoskit.experiment import Experiment
 from chaoskit.fault import apply, inject
@@ -32,6 +25,7 @@ from chaoskit.liveness import recovered_within
 from chaoskit.rehearsal_plan import RehearsalPlan, RehearsalStep, bearable
 from chaoskit.rundir import TestVerdict
 from chaoskit.session import Session
+from chaoskit.sparing import Contribution, prove_contribution, roles_of
 from chaoskit.verdict import Reason, Verdict
 
 _BORNE_PROGRESS = 20
@@ -211,7 +205,7 @@ class Stage:
         wanted = cluster.image_id(node.image)
         if node.state == "running" and node.image_id != wanted:
             text = f"{member} runs {node.image_id[:19]}, and {wanted[:19]} was put there"
-            experiment.own_reasons.append(Reason(Verdict.INVALID, "upgrade", text))
+            experiment.own_reasons.append(Reason(Verdict.INVALID, "inject", text))
 
     # -- steps ---------------------------------------------------------------------------------
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaoskit.contribution import roles_of
 from chaoskit.errors import ChaosError, InvariantViolated, UsageError
 from chaoskit.history import History
 from chaoskit.images import Mislabelled
@@ -41,6 +40,7 @@ from chaoskit.rehearsal_words import (
 from chaoskit.rundir import TestVerdict
 from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
+from chaoskit.sparing import roles_of
 from chaoskit.system import System
 from chaoskit.verdict import Kind, Reason, Verdict, decide, exit_code, leading
 

@@ -1,30 +1,22 @@
-"""Whether a member takes part: who stands still, and the promises of an upgrade step."""
+"""The promises of an upgrade step."""
 
 from __future__ import annotations
 
 import pytest
 
-from chaoskit.contribution import contributed, margin_kept, runs_release, spared
+from chaoskit.contribution import contributed, margin_kept, promise_named, runs_release
 from chaoskit.errors import Inconclusive
 from chaoskit.history import History
 from chaoskit.invariant import Invariant
 from chaoskit.system import Release
 from tests.tape import Tape
+from tests.test_rehearsal_plan import system
 
 ONE, TWO = Release("1", version="1"), Release("2", version="2")
 
 
 def violations(invariant: Invariant, history: History) -> int:
     return len(invariant.judge(history))
-
-
-def test_a_quorum_is_left_and_the_leader_is_paused_last() -> None:
-    roles = {"a": "leader", "b": "follower", "c": "follower"}
-    assert spared(("a", "b", "c"), 2, "b", roles) == ["c"]
-    assert spared(("a", "b", "c"), 2, "a", roles) == ["b"]
-    assert spared(("a", "b", "c", "d", "e"), 3, "b", roles) == ["c", "d"]
-    assert spared(("a", "b", "c"), 3, "b", roles) == []
-    assert spared(("a", "b"), 1, "b", roles) == ["a"]
 
 
 def paused(*, answered: str | None, until_s: float = 3.0) -> Tape:
@@ -109,3 +101,13 @@ def test_what_our_own_faults_take_down_costs_no_margin() -> None:
     assert violations(margin_kept(1), tape.history()) == 0
     with pytest.raises(Inconclusive):
         margin_kept(1).judge(History(()))
+
+
+def test_each_promise_is_found_again_by_its_name() -> None:
+    store = system("1", "2")
+    for made in (runs_release("a", ONE), contributed("a", TWO, bound_s=1.0), margin_kept(2)):
+        found = promise_named(made.name, store)
+        assert found is not None
+        assert (found.name, found.kind) == (made.name, made.kind)
+    assert promise_named("a_runs_9", store) is None
+    assert promise_named("no_fork", store) is None

@@ -18,7 +18,6 @@ from chaoskit.matrix_cells import (
     Known,
     cells_of,
     chosen,
-    duration_of,
     estimate_s,
     fields_for,
     grouped,
@@ -50,19 +49,6 @@ class Aimless:
 
 def cell(number: int, release: str = "1", *, storage: bool = False) -> Cell:
     return Cell("store", release, f"Fault{number:03}", "leader", storage)
-
-
-@pytest.mark.parametrize(
-    ("text", "value_s"), [("90s", 90.0), ("20m", 1200.0), ("1.5h", 5400.0), ("1s", 1.0)]
-)
-def test_durations(text: str, value_s: float) -> None:
-    assert duration_of(text) == value_s
-
-
-@pytest.mark.parametrize("text", ["20", "m", "-1m", "0s", "20 m", "1d", ""])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
-        duration_of(text)
 
 
 def test_the_first_target_gets_the_role_and_the_others_the_other() -> None:
