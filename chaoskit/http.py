@@ -66,10 +66,10 @@ class HttpClient:
     def _request(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
         try:
             answer = self._pool.request(method, url, body=body)
+        except NewConnectionError as error:  # which is a ConnectTimeoutError too
+            raise NoAnswer("refused", url) from error
         except (ConnectTimeoutError, ReadTimeoutError) as error:
             raise NoAnswer("timed_out", url) from error
-        except NewConnectionError as error:
-            raise NoAnswer("refused", url) from error
         except ProtocolError as error:
             raise NoAnswer("closed", url) from error
         except HTTPError as error:

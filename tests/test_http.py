@@ -1,0 +1,141 @@
+"""JSON over HTTP, against servers on loopback that answer well, badly, late or not at all."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from chaoskit import clock
+from chaoskit.http import HttpClient, NoAnswer, observe_json
+from chaoskit.system import Endpoint, Observation, Unobserved
+from tests.fakes import serving
+
+ADDRESS, PORT = "127.92.0.1", 18092
+URL = f"http://{ADDRESS}:{PORT}/status"
+
+
+def answer(status: str, body: bytes, *headers: str) -> Callable[[socket.socket], None]:
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+        connection.sendall("\r\n".join(lines).encode() + body)
+
+    return behave
+
+
+@contextmanager
+def client(timeout_s: float = 2.0) -> Iterator[HttpClient]:
+    made = HttpClient(timeout_s)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_a_status_that_is_no_success_is_an_answer() -> None:
+    with serving(ADDRESS, PORT, answer("503 x", b'{"why": "full"}')), client() as http:
+        assert http.get(URL) == (503, {"why": "full"})
+
+
+def test_what_is_posted_arrives_as_json() -> None:
+    got: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        got.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\n{}")
+
+    with serving(ADDRESS, PORT, behave), client() as http:
+        assert http.post(URL, {"key": "ä"}) == (200, {})
+    assert got[0].startswith(b"POST /status HTTP/1.1\r\n")
+    assert got[0].endswith(b'{"key": "\\u00e4"}')
+
+
+def test_a_list_is_wrapped_and_text_is_text() -> None:
+    with serving(ADDRESS, PORT, answer("200 x", b"[1, 2]")), client() as http:
+        assert http.get(URL) == (200, {"answer": [1, 2]})
+        assert http.text(URL) == (200, "[1, 2]")
+
+
+def test_a_redirect_is_an_answer_and_nobody_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.92.0.9:1")  # nor goes by a proxy
+    with (
+        serving(ADDRESS, PORT, answer("302 x", b"{}", "Location: http://127.92.0.9:1/")),
+        client() as http,
+    ):
+        assert http.get(URL) == (302, {})
+
+
+def reset(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("behave", "cause"),
+    [
+        (lambda connection: connection.recv(1), "closed"),
+        (reset, "closed"),
+        (answer("200 x", b"<html>"), "garbled"),
+        (answer("200 x", b""), "garbled"),
+    ],
+    ids=["closed", "reset", "no JSON", "empty"],
+)
+def test_why_no_answer_came(behave: Callable[[socket.socket], None], cause: str) -> None:
+    with serving(ADDRESS, PORT, behave), client() as http, pytest.raises(NoAnswer) as caught:
+        http.get(URL)
+    assert caught.value.cause == cause
+    assert URL in str(caught.value)
+
+
+def test_nobody_listens() -> None:
+    with client() as http, pytest.raises(NoAnswer) as caught:
+        http.get(URL)
+    assert caught.value.cause == "refused"
+
+
+def test_who_says_nothing_is_waited_for_as_long_as_was_said() -> None:
+    def behave(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            pass
+
+    begun_s = clock.monotonic()
+    with (
+        serving(ADDRESS, PORT, behave),
+        client(0.2) as http,
+        pytest.raises(NoAnswer) as caught,
+    ):
+        http.get(URL)
+    assert caught.value.cause == "timed_out"
+    assert 0.2 <= clock.monotonic() - begun_s < 1.0
+
+
+# -- an observer out of a path and a function ----------------------------------------------------
+
+OBSERVE = observe_json(
+    "client", "/status", lambda said: Observation(ready=said["ready"], progress=said["height"])
+)
+NODE = Endpoint("n1", ADDRESS, {"client": PORT})
+
+
+def test_an_observation_is_read_from_the_document() -> None:
+    with serving(ADDRESS, PORT, answer("200 x", b'{"ready": true, "height": 7}')):
+        assert OBSERVE(NODE, 2.0) == Observation(ready=True, progress=7)
+
+
+@pytest.mark.parametrize(
+    ("behave", "cause"),
+    [
+        (answer("503 x", b'{"ready": true, "height": 7}'), "status 503"),
+        (answer("200 x", b'{"ready": true}'), "error"),
+        (answer("200 x", b"no"), "garbled"),
+    ],
+    ids=["status", "a key is missing", "no JSON"],
+)
+def test_a_sample_that_failed(behave: Callable[[socket.socket], None], cause: str) -> None:
+    with serving(ADDRESS, PORT, behave), pytest.raises(Unobserved) as caught:
+        OBSERVE(NODE, 2.0)
+    assert caught.value.cause == cause
