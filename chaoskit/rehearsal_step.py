@@ -38,7 +38,7 @@ AT_ONCE = "at once"
 class Move:
     """
     One change of a member's release: how long until it served at the new one, None if it did not;
-    how its process ended, when it ended by itself; its last words.
+    how its process ended, when it ended by itself; its last words then, else what it says.
     """
 
     source: str
@@ -56,9 +56,8 @@ class Move:
         if self.took_s is not None:
             return f"{self.source} -> {self.target} in {self.took_s:.1f} s"
         how = "does not serve" if self.exit_code is None else f"exit {self.exit_code}"
-        return f"{self.source} -> {self.target}: {how}" + (
-            f', "{self.words}"' if self.words else ""
-        )
+        words = f", {self.words}" if self.words else ""
+        return f"{self.source} -> {self.target}: {how}{words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Exit:
     words: str
 
     def __str__(self) -> str:
-        said = f', "{self.words}"' if self.words else ""
+        said = f", {self.words}" if self.words else ""
         return f"{self.member} exited by itself at {self.at_s:.1f} s, code {self.exit_code}{said}"
 
 
@@ -189,7 +188,13 @@ class Stage:
                 serves = False
         if serves and node.state == "running":
             return Move(source, target, clock.monotonic() - begun_s)
-        return Move(source, target, None, self._exit_code(member), self._words(member, began_s))
+        code = self._exit_code(member)
+        words = self._says(member) if code is None else self._words(member, began_s)
+        return Move(source, target, None, code, words)
+
+    def _says(self, member: str) -> str:
+        seen = self.cluster.latest()[member]
+        return f"it says it is {seen.version}" if seen is not None else "it does not answer"
 
     def _exit_code(self, member: str) -> int | None:
         states = [one for one in self.cluster.history().of("state") if one.process == member]
@@ -197,7 +202,9 @@ class Stage:
         return ended.get("exit_code") if ended.get("state") == "exited" else None
 
     def _words(self, member: str, since_s: float) -> str:
-        return last_words(self.session.folder.nodes / member / "log", since_s=since_s)
+        """The line that says why it ended, in quotation marks; empty when there is none."""
+        found = last_words(self.session.folder.nodes / member / "log", since_s=since_s)
+        return f'"{found}"' if found else ""
 
     def _actuated(self, member: str, experiment: Experiment) -> None:
         """An upgrade that left the old image running was no upgrade: that says nothing of it."""

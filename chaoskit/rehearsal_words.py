@@ -218,8 +218,9 @@ def _operator_step(number: int, one: Taken, plan: RehearsalPlan, system: System)
 def _took(one: Taken) -> str:
     if one.move is None or not one.move.held:
         return f"Here it did not come: {one.move}."
-    proof = f", and took part {one.contribution.after_s:.2f} s later" if one.contribution else ""
-    return f"Here that took {one.move.took_s:.1f} s{proof}."
+    proof = one.contribution
+    after = f", and it took part {proof.after_s:.2f} s later" if proof else ""
+    return f"Here that was so after {one.move.took_s:.1f} s{after}."
 
 
 def _back_line(one: Taken) -> str:

@@ -3,7 +3,7 @@ An upgrade rehearsal: the plan first, then every step on a real cluster, then go
 
 Owns: carrying a plan out step by step, ending it at the first step that does not pass (the member
 is then put back, as an operator would), the judgement over the whole rehearsal, and the files it
-leaves (report.html, runbook.md). Refuses: knowing what any release does.
+leaves (report.html, runbook.md, rehearsal.json). Refuses: knowing what any release does.
 
 GO means that every step passed and every promise held over all of it. A way back that is closed is
 a finding; with `rollback` it is asked for, so its closing is NO-GO.
@@ -11,10 +11,12 @@ a finding; with `rollback` it is asked for, so its closing is NO-GO.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chaoskit import rehearsal_record
 from chaoskit.errors import ChaosError, InvariantViolated, UsageError
 from chaoskit.history import History
 from chaoskit.images import Mislabelled
@@ -113,16 +115,7 @@ def rehearse(
         took_s = session.recorder.now_s()
         untried = not_tried(plan, course.taken, system)
         found = findings(course.taken, course.moved)
-        (folder / "runbook.md").write_text(
-            runbook(
-                plan,
-                course.taken,
-                system,
-                verdict=course.verdict(),
-                found=found,
-                untried=untried,
-            )
-        )
+        _write(course, plan, system, folder, took_s, found=found, untried=untried)
     _conclude(course, plan, found, untried, folder, took_s, say)
     verdict = course.verdict()
     return RehearsalOutcome(
@@ -272,6 +265,33 @@ def _meanwhile(history: History, taken: Taken) -> str:
 
 def _alike(nodes: dict[str, tuple[float, str]]) -> bool:
     return len({value for _, value in nodes.values()}) == 1
+
+
+def _write(
+    course: _Course,
+    plan: RehearsalPlan,
+    system: System,
+    folder: Path,
+    took_s: float,
+    *,
+    found: Sequence[str],
+    untried: Sequence[str],
+) -> None:
+    """The runbook for people, the record for programs."""
+    verdict = course.verdict()
+    told = runbook(plan, course.taken, system, verdict=verdict, found=found, untried=untried)
+    (folder / "runbook.md").write_text(told)
+    record = rehearsal_record.document(
+        plan,
+        course.taken,
+        course.put_back,
+        run=folder.name,
+        decision=decision(verdict),
+        took_s=took_s,
+        findings=found,
+        not_tried=untried,
+    )
+    (folder / rehearsal_record.NAME).write_text(json.dumps(record, indent=1) + "\n")
 
 
 def _conclude(

@@ -10,7 +10,7 @@ from chaoskit.rundir import TestVerdict
 from chaoskit.verdict import Kind, Reason, Verdict
 
 STEP = RehearsalStep(2, StepKind.UPGRADE, "1", "2", turn=1)
-GOOD, BAD = Move("1", "2", 1.25), Move("1", "2", None, 2, "panic: no")
+GOOD, BAD = Move("1", "2", 1.25), Move("1", "2", None, 2, '"panic: no"')
 
 
 def verdict(*reasons: Reason, test: str = "step 2") -> TestVerdict:
@@ -40,7 +40,7 @@ def test_a_member_is_back_when_it_serves_and_nobody_ended() -> None:
     assert taken.passed
     assert taken.back
     assert not replace(taken, move=BAD).back
-    gone = Exit("b", 1.0, 2, "panic")
+    gone = Exit("b", 1.0, 2, '"panic"')
     assert not replace(taken, exits=(gone,)).back
     assert str(gone) == 'b exited by itself at 1.0 s, code 2, "panic"'
     assert not replace(taken, verdict=broken()).passed

@@ -1,0 +1,207 @@
+"""
+What a rehearsal leaves for programs, and the page made from many of them.
+
+Owns: the form of `rehearsal.json` in a run folder, reading it, and the page in Markdown that tells
+what rehearsals found. Refuses: a number or a finding that no run gave. Run as
+`python -m chaoskit.rehearsal_record PAGE RUN...`, it writes the page from these runs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chaoskit.console import say
+from chaoskit.errors import ChaosError, UsageError
+from chaoskit.rehearsal_plan import RehearsalPlan, StepKind
+from chaoskit.rehearsal_step import Exit, Move, Taken
+from chaoskit.verdict import leading, usage_exit_code
+
+SCHEMA = 1
+NAME = "rehearsal.json"
+
+
+def document(
+    plan: RehearsalPlan,
+    taken: Sequence[Taken],
+    put_back: Taken | None,
+    *,
+    run: str,
+    decision: str,
+    took_s: float,
+    findings: Sequence[str],
+    not_tried: Sequence[str],
+) -> dict[str, Any]:
+    """The JSON form of a rehearsal that was carried out; `run` is the run's name."""
+    return {
+        "schema": SCHEMA,
+        "run": run,
+        **plan.document()["rehearsal"],
+        "skip": plan.request.skip,
+        "decision": decision,
+        "took_s": round(took_s, 1),
+        "taken": [_taken(one) for one in taken],
+        "put_back": None if put_back is None else _taken(put_back),
+        "findings": list(findings),
+        "not_tried": list(not_tried),
+    }
+
+
+def _taken(one: Taken) -> dict[str, Any]:
+    first = leading(one.verdict.reasons)
+    return {
+        "number": one.step.number,
+        "kind": one.step.kind.value,
+        "member": one.member,
+        "role": one.role,
+        "source": one.step.source,
+        "target": one.step.target,
+        "verdict": one.verdict.verdict.value,
+        "reason": f"{first.by}: {first.text}" if first else "",
+        "move": None if one.move is None else _move(one.move),
+        "contributes_after_s": None if one.contribution is None else one.contribution.after_s,
+        "ways_back": [
+            {"planned": way.planned, "after_s": round(way.after_s, 3), **_move(way.back)}
+            for way in one.ways_back
+        ],
+        "exits": [_exit(gone) for gone in one.exits],
+        "back": one.back if one.step.kind is StepKind.UPGRADE else None,
+    }
+
+
+def _move(move: Move) -> dict[str, Any]:
+    took_s = None if move.took_s is None else round(move.took_s, 3)
+    return {
+        "source": move.source,
+        "target": move.target,
+        "held": move.held,
+        "took_s": took_s,
+        "exit_code": move.exit_code,
+        "words": move.words,
+    }
+
+
+def _exit(gone: Exit) -> dict[str, Any]:
+    return {
+        "member": gone.member,
+        "at_s": gone.at_s,
+        "exit_code": gone.exit_code,
+        "words": gone.words,
+    }
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """
+    The rehearsal of a run folder.
+
+    Raises UsageError, naming the file, when there is none of this schema.
+    """
+    path = folder / NAME
+    try:
+        found = json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"no rehearsal at {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise UsageError(f"{path} is no rehearsal of schema {SCHEMA}")
+    return found
+
+
+def page(records: Sequence[Mapping[str, Any]]) -> str:
+    """The page: one row a way and what was asked of it, then what each last run found."""
+    asked: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for one in records:
+        asked.setdefault((_way(one), _asked(one)), []).append(one)
+    lines = [
+        "# What rehearsals found",
+        "",
+        "Made from runs by `python -m chaoskit.rehearsal_record PAGE RUN...`; nothing here is",
+        "written by hand. A row is one way and what was asked of it; below it, its last run.",
+        "",
+        "| system | way | asked | came out | steps | took |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for (way, wanted), runs in asked.items():
+        words = [str(one["decision"]) for one in runs]
+        counted = ", ".join(
+            f"{word} {words.count(word)} of {len(words)}" for word in sorted(set(words))
+        )
+        last = runs[-1]
+        steps = f"{len(last['taken'])} of {_steps(last)}"
+        took = f"{last['took_s']:.0f} s"
+        lines.append(f"| {last['system']} | {way} | {wanted} | {counted} | {steps} | {took} |")
+    for (way, wanted), runs in asked.items():
+        last = runs[-1]
+        lines += ["", f"## {last['system']} {way} ({wanted}): {last['decision']}", ""]
+        lines += [f"Run {last['run']}, seed {last['seed']}.", "", *_steps_told(last)]
+    return "\n".join(lines) + "\n"
+
+
+def _way(one: Mapping[str, Any]) -> str:
+    return " -> ".join(one["route"])
+
+
+def _asked(one: Mapping[str, Any]) -> str:
+    words = ["skipping what lies between"] if one["skip"] else []
+    rollback = {"": "forward", "end": "forward and all the way back"}
+    words.append(rollback.get(one["rollback"], f"back {one['rollback']}"))
+    return ", ".join(words)
+
+
+def _steps(one: Mapping[str, Any]) -> int:
+    return sum(step["kind"] != StepKind.SETTLE for step in one["steps"])
+
+
+def _steps_told(one: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for step in one["taken"]:
+        who = f"{step['member']} ({step['role']}) " if step["role"] else ""
+        told = f"{step['number']}. {who}{_moved(step['move']) if step['move'] else step['kind']}"
+        lines.append(f"{told}: {step['verdict']}")
+        if step["reason"]:
+            lines.append(f"   * {step['reason']}")
+        lines += [f"   * {_gone(gone)}" for gone in step["exits"]]
+        lines += [
+            f"   * way back {way['after_s']:.1f} s after it: {_moved(way)}"
+            for way in step["ways_back"]
+        ]
+    if one["put_back"] is not None:
+        held = "holds" if one["put_back"]["back"] else "does not hold"
+        back = one["put_back"]
+        lines.append(f"\nPutting {back['member']} back {held}: {_moved(back['move'])}.")
+        lines += [f"\n* {_gone(gone)}" for gone in back["exits"]]
+    return lines
+
+
+def _moved(move: Mapping[str, Any]) -> str:
+    way = f"{move['source']} -> {move['target']}"
+    if move["held"]:
+        return f"{way} in {move['took_s']:.1f} s"
+    how = "does not serve" if move["exit_code"] is None else f"exit {move['exit_code']}"
+    return f"{way} {how} {move['words']}".rstrip()
+
+
+def _gone(gone: Mapping[str, Any]) -> str:
+    return f"{gone['member']} exited by itself, code {gone['exit_code']} {gone['words']}".rstrip()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the page `argv[0]` from the run folders that follow; answers the exit code."""
+    if len(argv) < 2:
+        say("usage: python -m chaoskit.rehearsal_record PAGE RUN...", error=True)
+        return usage_exit_code()
+    try:
+        records = [read(Path(name)) for name in argv[1:]]
+    except ChaosError as error:
+        say(f"error: {error}", error=True)
+        return usage_exit_code()
+    Path(argv[0]).write_text(page(records))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
