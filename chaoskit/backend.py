@@ -86,6 +86,11 @@ class Backend(Protocol):
     owner: tuple[int, int]
 
     @property
+    def counts_packets(self) -> bool:
+        """Whether the kernel counts packets on the links; asking `traffic` costs a process."""
+        ...
+
+    @property
     def mesh_api(self) -> tuple[str, int]:
         """Where the proxy between the nodes is controlled."""
         ...

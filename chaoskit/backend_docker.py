@@ -61,6 +61,7 @@ class DockerBackend:
 
     name = "docker"
     owner = NODE_OWNER
+    counts_packets = True
 
     def __init__(
         self,

@@ -158,6 +158,7 @@ class ProcessBackend:
     """One cluster's processes; see `backend.Backend` for what the methods promise."""
 
     name = "process"
+    counts_packets = False
 
     def __init__(
         self,

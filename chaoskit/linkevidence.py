@@ -112,7 +112,7 @@ def packets_met(cluster: Cluster, shapes: Mapping[str, Shape]) -> Meter:
     Where nothing counts packets: failures that the links' sources tell of, if the shapes cut.
     Raises NotApplicable, before anything is changed, when neither can be had.
     """
-    if cluster.backend.traffic() is None:
+    if not cluster.backend.counts_packets:
         if not all(shape.cutting for shape in shapes.values()):
             cluster.meters.read()
         return _told(cluster, [one for one in cluster.mesh.links.values() if one.name in shapes])
@@ -151,7 +151,7 @@ def failures_of(cluster: Cluster, links: Sequence[Link], what: str, kind: str) -
     As `packets_of`, for a fault that makes what is dialled on these links fail: where nothing
     counts packets, failures that the links' sources tell of.
     """
-    if cluster.backend.traffic() is None:
+    if not cluster.backend.counts_packets:
         return _told(cluster, links)
     return packets_of(cluster, links, what, kind)
 

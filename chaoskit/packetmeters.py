@@ -47,7 +47,7 @@ class PacketMeters:
         Packets of the system that fall into the block are discounted with ours: that can only lose
         evidence, never make it up.
         """
-        if not self.open_faults or self._backend.traffic() is None:
+        if not self.open_faults or not self._backend.counts_packets:
             yield
             return
         before = self._counted()

@@ -76,6 +76,10 @@ class FakeBackend:
         self._ends: dict[str, int] = {}
 
     @property
+    def counts_packets(self) -> bool:
+        return self.counts is not None
+
+    @property
     def mesh_api(self) -> tuple[str, int]:
         return self.api
 
