@@ -45,7 +45,9 @@ def test_what_is_posted_arrives_as_json() -> None:
     got: list[bytes] = []
 
     def behave(connection: socket.socket) -> None:
-        got.append(connection.recv(65536))
+        got.append(b"")
+        while not got[-1].endswith(b"}"):
+            got[-1] += connection.recv(65536)
         connection.sendall(b"HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\n{}")
 
     with serving(ADDRESS, PORT, behave), client() as http:
