@@ -1,0 +1,49 @@
+"""The calibration measures what it says, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chaoskit import calibration, clock
+from chaoskit.calibration import Calibration, calibrate
+
+
+def test_three_figures_each_of_its_own_thing(tmp_path: Path) -> None:
+    begun_s = clock.monotonic()
+    found = calibrate(tmp_path)
+    took_s = clock.monotonic() - begun_s
+    # a process cannot be had for less than a round trip over loopback
+    assert 0 < found.round_trip_s < found.spawn_s
+    assert found.sync_s > 0
+    assert 3 * (found.spawn_s + found.sync_s + found.round_trip_s) <= took_s, "medians of five"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "figure"), [("fsync", "sync_s"), ("run", "spawn_s")], ids=["disk", "processes"]
+)
+def test_what_is_slow_is_seen_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, figure: str
+) -> None:
+    module = os if what == "fsync" else subprocess
+    monkeypatch.setattr(module, what, lambda *_, **__: clock.pause(0.3))
+    found = calibrate(tmp_path)
+    slow = {name for name, value in found.document().items() if value >= 0.3}
+    assert slow == {figure}
+
+
+def test_one_slow_sample_is_no_slow_machine() -> None:
+    waits = iter([0.5, 0, 0, 0, 0])
+    assert calibration._median_s(lambda: clock.pause(next(waits))) < 0.25
+
+
+def test_the_document_has_microseconds() -> None:
+    assert Calibration(0.0123456789, 1.0, 2e-7).document() == {
+        "spawn_s": 0.012346,
+        "sync_s": 1.0,
+        "round_trip_s": 0.0,
+    }
