@@ -16,6 +16,7 @@ from chaoskit import clock
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, InvariantViolated, NotApplicable, WaitTimedOut
 from chaoskit.fault import NotEffective
+from chaoskit.history import Recorder
 from chaoskit.invariant import Invariant
 from chaoskit.judge import Judgement
 from chaoskit.rundir import PromiseOutcome, TestVerdict
@@ -44,6 +45,7 @@ class Experiment:
     judged: Judgement | None = None
     first: int = 0
     _begun_s: float = 0.0
+    _verdict: TestVerdict | None = None
 
     def begin(self) -> None:
         """Mark the beginning."""
@@ -80,13 +82,23 @@ class Experiment:
         self.extra += extra
         self.cluster.raise_failure()
         self._last_readings()
+        self.cluster.raise_failure()  # once more: the load has ended since
         self._mark("end")
         verdict = self._judge()
         if verdict is not Verdict.PASS:
             raise InvariantViolated(f"{verdict}: {self.test}")
 
     def end(self, error: BaseException | None) -> TestVerdict:
-        """The test's verdict, whether it came to its check or not; `error` is what ended it."""
+        """
+        The test's verdict, whether it came to its check or not; `error` is what ended it.
+
+        Asked again it answers what it answered first.
+        """
+        if self._verdict is None:
+            self._verdict = self._ended(error)
+        return self._verdict
+
+    def _ended(self, error: BaseException | None) -> TestVerdict:
         if self.judged is None:
             if error is not None:
                 self.own_reasons.append(self._reason(error))
@@ -148,6 +160,13 @@ class Experiment:
                 return Reason(Verdict.UNKNOWN, "await", f"the test gave up: {error}")
             case _:
                 return Reason(Verdict.INFRA, "harness", text)
+
+
+def without_cluster(test: str, recorder: Recorder, again: str, error: ChaosError) -> TestVerdict:
+    """The verdict of a test whose cluster could not be had."""
+    here = recorder.record("chaoskit", "note", {"text": f"{test} had no cluster: {error}"}).index
+    reason = Reason(Verdict.INFRA, "cluster", f"{type(error).__name__}: {error}")
+    return TestVerdict(test, Verdict.INFRA, (here, here), (reason,), (), None, 0.0, again)
 
 
 def summary(verdict: TestVerdict) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaoskit.errors import InvariantViolated
+from chaoskit.errors import ChaosError, InvariantViolated
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -219,7 +219,7 @@ def chaos_cluster(
     """
     from contextlib import ExitStack
 
-    from chaoskit.experiment import Experiment
+    from chaoskit.experiment import Experiment, without_cluster
     from chaoskit.setting import Setting
     from chaoskit.verdict import Verdict
 
@@ -236,8 +236,14 @@ def chaos_cluster(
         release = release or _plan(config).release
         settings = tuple(sorted(asked.pop("settings", {}).items()))
         setting = Setting(release or system.releases[-1].label, settings, **asked)
-        cluster = _chaos_leases.lease(system, setting)
         again = _command(config, request.node.nodeid, "--chaos-seed", chaos_session.choices.seed)
+        try:
+            cluster = _chaos_leases.lease(system, setting)
+        except ChaosError as error:
+            verdict = without_cluster(request.node.nodeid, chaos_session.recorder, again, error)
+            chaos_session.add(verdict)
+            request.node.user_properties.append(("verdict", verdict.verdict.value))
+            raise
         experiment = Experiment(cluster, request.node.nodeid, again)
         experiment.begin()
         cluster.experiment = experiment
@@ -265,17 +271,34 @@ def chaos_cluster(
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Note what ended a test's body, and judge what there is of the test at once."""
+    try:
+        return (yield)
+    except BaseException as error:
+        item.stash[_FAILED] = error
+        if isinstance(error, ChaosError) and _EXPERIMENT in item.stash:
+            item.stash[_EXPERIMENT].end(error)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show a verdict in six lines instead of a traceback; note what ended a test's body."""
+    """Show a verdict in six lines instead of a traceback."""
     report = yield
     error = call.excinfo.value if call.excinfo is not None else None
-    if error is not None and call.when == "call":
-        item.stash[_FAILED] = error
-    experiment = item.stash.get(_EXPERIMENT, None)
-    if experiment is not None and isinstance(error, InvariantViolated):
-        from chaoskit.terminal import failure_lines
+    if "chaos_cluster" not in getattr(item, "fixturenames", ()):
+        return report
+    if not isinstance(error, InvariantViolated | ChaosError):
+        return report
+    from chaoskit.terminal import failure_lines, setup_lines
 
+    experiment = item.stash.get(_EXPERIMENT, None)
+    if experiment is not None and experiment.judged is not None:
         report.longrepr = "\n".join(failure_lines(experiment, item.nodeid))
+    elif isinstance(error, ChaosError) and call.when == "setup":
+        again = _command(item.config, item.nodeid, "--chaos-seed", _runs(item.config).seed)
+        report.longrepr = "\n".join(setup_lines(error, item.nodeid, again))
     return report

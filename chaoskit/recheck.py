@@ -90,6 +90,8 @@ def recheck(run: str, *, runs: Path, load: Callable[[str], System]) -> tuple[Ver
         test: (*reasons, *_of_the_body(before.get(test)))
         for test, reasons in judged_again(history, load).items()
     }
+    unscoped = {test: saved.reasons for test, saved in before.items() if test not in judged}
+    judged |= unscoped  # tests that had no cluster: no event tells of them
     if not judged:
         return Verdict.UNKNOWN, [f"UNKNOWN  {folder.name} holds no test"]
     lines = []

@@ -7,6 +7,7 @@ terminal) and anything that is not in the history or the verdict.
 
 from __future__ import annotations
 
+from chaoskit.errors import ChaosError
 from chaoskit.experiment import Experiment
 from chaoskit.history import Event, History
 from chaoskit.verdict import Reason, Verdict, leading
@@ -31,6 +32,15 @@ def failure_lines(experiment: Experiment, test: str) -> list[str]:
         f"  nodes        {runs}",
         f"  look         {folder}/report.html",
         f"  again        {experiment.again}",
+    ]
+
+
+def setup_lines(error: ChaosError, test: str, again: str) -> list[str]:
+    """A test that had no cluster: what the harness failed at."""
+    return [
+        f"{Verdict.INFRA}  cluster  {test}",
+        f"  {type(error).__name__}: {' '.join(str(error).split())}",
+        f"  again        {again}",
     ]
 
 

@@ -18,6 +18,7 @@ from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.fault import Meter, Probe, Sighting, Testimony, Witness, target
 from chaoskit.history import History, Recorder
+from chaoskit.invariant import Invariant
 from chaoskit.packetmeters import PacketMeters
 from chaoskit.system import Endpoint, Observation, Operation, Port, Release, System, Traffic
 from chaoskit.workload import Tally
@@ -132,11 +133,18 @@ class Turn:
 class StandIn:
     """Stands in for a `Cluster`; `as_cluster` says so to the type checker."""
 
-    def __init__(self, folder: Path, system: System | None = None, *, name: str = "c1") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        system: System | None = None,
+        *,
+        name: str = "c1",
+        recorder: Recorder | None = None,
+    ) -> None:
         self.system = system or still()
         self.name = name
         self.world = World()
-        self.recorder = Recorder(folder / f"{name}.jsonl")
+        self.recorder = recorder or Recorder(folder / f"{name}.jsonl")
         self.nodes: dict[str, Any] = {
             node: SimpleNamespace(
                 state="running", configuration=SimpleNamespace(release=self.system.releases[0])
@@ -152,6 +160,7 @@ class StandIn:
         self.pristine = {"links": "open"}
         self.failure: BaseException | None = None
         self.bypass = 0
+        self.progress = 0
         self.level = True
 
     @property
@@ -200,6 +209,14 @@ class StandIn:
     def fingerprint(self) -> dict[str, str]:
         return dict(self.pristine)
 
+    @contextmanager
+    def loaded(self, rate_per_s: float) -> Iterator[None]:
+        """Nobody asks."""
+        yield
+
+    def check(self, *extra: Invariant) -> None:
+        self.experiment.check(*extra)
+
     def leave_standing(self) -> None:
         self.world.log.append("stands")
 
@@ -241,13 +258,14 @@ class StandIn:
         self.recorder.record(node, "observe", value, kind="ok")
 
     def works(self) -> None:
-        """Every node is asked and answers, and is seen twice at one progress."""
+        """Every node is asked and answers, and all are seen at the same two, higher progresses."""
         for number, node in enumerate(self.nodes):
             value = {"op": number, "node": node, "key": "k", "value": str(number)}
             self.recorder.record("client 1", "put", value, kind="invoke")
             self.recorder.record("client 1", "put", value, kind="ok")
             for progress in (1, 2):
-                self.sees(node, progress)
+                self.sees(node, self.progress + progress)
+        self.progress += 2
 
 
 class Idle:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import ChaosError, InvariantViolated, NotApplicable, WaitTimedOut
-from chaoskit.experiment import Experiment, summary, worst
+from chaoskit.experiment import Experiment, summary, without_cluster, worst
 from chaoskit.fault import NotEffective, inject
 from chaoskit.invariant import Invariant, Violation
 from chaoskit.judge import Outcome
@@ -190,3 +190,32 @@ def test_the_worst_of_several(cluster: StandIn) -> None:
     second = Experiment(cluster.as_cluster, "u", "pytest u")
     second.begin()
     assert worst([verdict, second.end(None)]) is Verdict.UNKNOWN
+
+
+def test_asked_again_it_answers_the_same(cluster: StandIn) -> None:
+    experiment = begun(cluster)
+    first = experiment.end(WaitTimedOut("the leader", 5.0))
+    assert experiment.end(None) is first
+    ends = [e for e in cluster.history().of("scope") if e.value["event"] == "end"]
+    assert len(ends) == 1
+
+
+def test_a_load_that_broke_while_it_ended_is_the_harness_s_failure(cluster: StandIn) -> None:
+    experiment = begun(cluster)
+
+    def ends() -> None:
+        cluster.failure = ChaosError("a client of the load ended by KeyError")
+        cluster.is_level = lambda: True  # type: ignore[method-assign]
+
+    cluster.end_load = ends  # type: ignore[method-assign]
+    with pytest.raises(ChaosError, match="a client of the load"):
+        experiment.check()
+    assert experiment.end(cluster.failure).verdict is Verdict.INFRA
+
+
+def test_a_test_without_a_cluster_has_a_verdict(cluster: StandIn) -> None:
+    error = ChaosError("the engine is gone")
+    verdict = without_cluster("t", cluster.recorder, "pytest t", error)
+    assert by(verdict) == [(Verdict.INFRA, "cluster")]
+    (noted,) = cluster.history().of("note")
+    assert verdict.scope == (noted.index, noted.index)

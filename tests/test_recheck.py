@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from chaoskit.errors import InvariantViolated, UsageError, WaitTimedOut
-from chaoskit.experiment import Experiment
+from chaoskit.errors import ChaosError, InvariantViolated, UsageError, WaitTimedOut
+from chaoskit.experiment import Experiment, without_cluster
 from chaoskit.fault import inject
 from chaoskit.history import Recorder, read
 from chaoskit.invariant import Invariant, Violation
@@ -119,6 +119,15 @@ def test_how_the_body_ended_is_not_forgotten(run: Run) -> None:
     verdict, lines = again(run)
     assert verdict is Verdict.UNKNOWN
     assert lines == ["UNKNOWN  t   await: the test gave up: waited 5 s for the leader"]
+
+
+def test_a_test_that_had_no_cluster_is_not_forgotten(run: Run) -> None:
+    run.end(run.begin())
+    error = ChaosError("the engine is gone")
+    run.folder.add(without_cluster("u", run.cluster.recorder, "pytest u", error))
+    verdict, lines = again(run)
+    assert verdict is Verdict.INFRA
+    assert lines == ["PASS     t", "INFRA    u   cluster: ChaosError: the engine is gone"]
 
 
 def test_a_test_on_two_clusters_is_judged_on_both(run: Run) -> None:
