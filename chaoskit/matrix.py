@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from chaoskit import catalogue, clock
-from chaoskit.errors import UsageError
+from chaoskit.errors import ChaosError, UsageError
 from chaoskit.faulttable import Row, rows
 from chaoskit.lease import Leases
 from chaoskit.matrix_cell_run import forgetting, one_fault, run_cell
@@ -104,6 +104,7 @@ class _Night:
     again: list[CellResult] = field(default_factory=list)
     waiting: list[Cell] = field(default_factory=list)
     canary: str = ""
+    trouble: list[str] = field(default_factory=list)
 
     def left_s(self) -> float:
         """What is left of the budget, time to take a cluster down put aside."""
@@ -120,7 +121,11 @@ class _Night:
         while batch := chosen(self.waiting, self.known(), budget_s=self.left_s()):
             before = len(self.waiting)
             for group in grouped(batch):
-                self._group(group)
+                try:
+                    self._group(group)
+                except ChaosError as error:  # a run that cannot be had ends no night
+                    self.trouble.append(f"{group[0].system} {group[0].release}: {error}")
+                    self.say(f"INFRA    {self.trouble[-1]}")
             if len(self.waiting) == before:
                 return
         self._infra_again()
@@ -253,6 +258,7 @@ class _Night:
         ]
         if self.canary not in {"", Verdict.FAIL}:
             return Verdict.INFRA
+        reasons += [Reason(Verdict.INFRA, "run", text) for text in self.trouble]
         if not reasons or not self.canary:
             reasons.append(Reason(Verdict.UNKNOWN, "matrix", "no cell, or no canary, was run"))
         return decide(reasons)
@@ -289,6 +295,7 @@ class _Night:
             for one, usual in changes.slower
         ]
         lines += [f"known   {_told(one)}" for one in excused]
+        lines += [f"trouble {text}" for text in self.trouble]
         lines += [f"once more after INFRA  {_told(one)}" for one in self.again]
         return [*lines, f"page    {self.request.out / 'index.html'}"]
 

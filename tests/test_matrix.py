@@ -11,7 +11,7 @@ import pytest
 
 from chaoskit import matrix, matrix_cell_run
 from chaoskit.cluster import Cluster
-from chaoskit.errors import UsageError
+from chaoskit.errors import EngineFailed, UsageError
 from chaoskit.matrix import MatrixOutcome, MatrixRequest, run_matrix
 from chaoskit.matrix_cells import Cell
 from chaoskit.matrix_record import CellResult, read_results
@@ -84,6 +84,27 @@ def test_the_files_and_the_summary_tell_the_night(
     assert "no_fork" in (tmp_path / "out/index.html").read_text()
     assert any(line.startswith("new     FAIL  etcd 3.5.16 Kill leader") for line in lines)
     assert any("canary FAIL as it must" in line for line in lines)
+
+
+def test_a_run_that_cannot_be_had_ends_no_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Sequence[Cell]] = []
+
+    def group(_: matrix._Night, cells: Sequence[Cell]) -> None:
+        tried.append(cells)
+        raise EngineFailed("the engine does not answer")
+
+    def run_canary(one: matrix._Night) -> None:
+        one.canary = "FAIL"
+
+    monkeypatch.setattr(matrix._Night, "_group", group)
+    monkeypatch.setattr(matrix._Night, "run_canary", run_canary)
+    request = MatrixRequest(("etcd",), 600.0, out=tmp_path / "out", only="Kill")
+    outcome = run_matrix(request, choices(tmp_path), lambda _: None)
+    assert len(tried) == len({cells[0].release for cells in tried}) > 1
+    assert outcome.verdict is Verdict.INFRA
+    assert any("the engine does not answer" in line for line in outcome.summary)
 
 
 def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
