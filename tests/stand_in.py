@@ -8,7 +8,7 @@ tells it how to disobey. Everything goes to a real recorder, so that what is jud
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +19,6 @@ from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.fault import Meter, Probe, Sighting, Testimony, Witness, target
 from chaoskit.history import History, Recorder
 from chaoskit.invariant import Invariant
-from chaoskit.packetmeters import PacketMeters
 from chaoskit.system import Endpoint, Observation, Operation, Port, Release, System, Traffic
 from chaoskit.workload import Tally
 
@@ -155,8 +154,7 @@ class StandIn:
         self.experiment: Any = None
         self.held: list[float] = []
         self.wire = SimpleNamespace(survey=lambda _: self.world.log.append("survey"))
-        backend = SimpleNamespace(name="none", traffic=lambda: None)
-        self.meters = PacketMeters(cast("Any", backend))
+        self.meters = SimpleNamespace(open_faults=0, discounting=nullcontext)
         self.pristine = {"links": "open"}
         self.failure: BaseException | None = None
         self.bypass = 0
