@@ -40,8 +40,9 @@ class Outcome:
     """
     How a half came out.
 
-    `by` names everything that found what counts: the reasons of the leading rank. `folder` is the
-    run's; `text` is the leading reason, or what pytest said when no verdict came of it.
+    `by` names everything that found what counts: the reasons of the leading rank; `broken` every
+    promise that was found broken. `folder` is the run's; `text` is the leading reason, or what
+    pytest said when no verdict came of it.
     """
 
     verdict: Verdict
@@ -49,6 +50,7 @@ class Outcome:
     text: str
     duration_s: float
     folder: Path
+    broken: tuple[str, ...] = ()
 
     def meets(self, expected: Expectation) -> bool:
         """Whether it came out so."""
@@ -204,6 +206,7 @@ def _judged(test: TestVerdict, duration_s: float, folder: Path) -> Outcome:
         text=first.text if first else "",
         duration_s=duration_s,
         folder=folder,
+        broken=tuple(dict.fromkeys(one.by for one in test.reasons if one.verdict is Verdict.FAIL)),
     )
 
 
@@ -247,6 +250,7 @@ def count(project: Path, state: tally.State, done: Sequence[Compared], form: For
             by=one.finder,
             as_expected=one.meets,
             duration_s=one.outcome.duration_s,
+            broken=one.outcome.broken,
         )
         for one in done
     )

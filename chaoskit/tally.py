@@ -46,7 +46,8 @@ class Entry:
     """
     One run of one thing: `key` names it ("E1 breaks, short"), `verdict` is what it came out as.
 
-    `by` names who found it, `as_expected` whether it had to come out so.
+    `by` names who found it, `as_expected` whether it had to come out so; `broken` lists every
+    promise that was found broken, whether it counted or not.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Entry:
     by: str
     as_expected: bool
     duration_s: float
+    broken: tuple[str, ...] = ()
 
 
 def state_of(project: Path) -> State:
@@ -133,6 +135,9 @@ def _count(count: dict[str, Any], entry: Entry) -> None:
     found = f"{entry.verdict} by {entry.by}" if entry.by else entry.verdict
     verdicts = count.setdefault("verdicts", {})
     verdicts[found] = verdicts.get(found, 0) + 1
+    for name in entry.broken:
+        broken = count.setdefault("broken", {})
+        broken[name] = broken.get(name, 0) + 1
     count.setdefault("durations_s", []).append(round(entry.duration_s, 1))
 
 

@@ -16,7 +16,8 @@ STATE = State("00aa", "c0ffee")
 
 
 def entry(*, good: bool = True, key: str = "E1 holds, short") -> Entry:
-    return Entry(key, "PASS" if good else "FAIL", "" if good else "no_fork", good, 1.25)
+    broken = () if good else ("no_fork", "no_rollback")
+    return Entry(key, "PASS" if good else "FAIL", broken[0] if broken else "", good, 1.25, broken)
 
 
 def test_counts_go_up_and_nothing_is_forgotten(tmp_path: Path) -> None:
@@ -30,6 +31,7 @@ def test_counts_go_up_and_nothing_is_forgotten(tmp_path: Path) -> None:
     count = found["states"]["00aa"]["counts"]["E1 holds, short"]
     assert count["verdicts"] == {"PASS": 1, "FAIL by no_fork": 1}
     assert count["durations_s"] == [1.2, 1.2]
+    assert count["broken"] == {"no_fork": 1, "no_rollback": 1}
     assert found["states"]["00aa"]["commit"] == "c0ffee"
 
 
