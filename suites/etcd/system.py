@@ -92,8 +92,10 @@ def observe(endpoint: Endpoint, timeout_s: float) -> Observation:
         status, state = http.post(endpoint.url("client", "/v3/maintenance/status"), {})
         if status != 200:
             raise Unobserved(f"status {status}")
-        _, newest = http.post(endpoint.url("client", "/v3/kv/range"), _NEWEST)
-        _, versions = http.get(endpoint.url("client", "/version"))
+        read, newest = http.post(endpoint.url("client", "/v3/kv/range"), _NEWEST)
+        asked, versions = http.get(endpoint.url("client", "/version"))
+        if read != 200 or asked != 200:  # a member that stops answers one and refuses the next
+            raise Unobserved(f"status {read if read != 200 else asked}")
     except NoAnswer as error:
         raise Unobserved(error.cause) from error
     finally:
