@@ -29,7 +29,7 @@ LAG_LIMIT_S = 0.100
 _INTERVAL_S = 1.0
 _PINGS = 5
 _PING_TIMEOUT_S = 2.0
-_PING = b"x" * 64
+_PING_BYTES = 64
 _ECHO_PORT, _LAG_PORT = 47_001, 47_002
 
 
@@ -66,6 +66,7 @@ class ProxyEcho:
 
     def __init__(self, backend: Backend, client: ToxiproxyClient) -> None:
         self._inside = backend.inside_proxy
+        self._pings, self._answers = 0, b""
         address = backend.layout.proxy_loopback
         self._listener = self._run(lambda: socket.create_server((address, _ECHO_PORT)))
         self._thread = threading.Thread(target=self._serve, name="proxy-echo", daemon=True)
@@ -90,17 +91,22 @@ class ProxyEcho:
         with suppress(OSError):  # closed: the cluster is being taken down
             connection, _ = self._listener.accept()
             with connection:
-                while chunk := connection.recv(len(_PING)):
+                while chunk := connection.recv(_PING_BYTES):
                     connection.sendall(chunk)
 
     def lag_s(self) -> float:
-        """One ping; its time-out when no answer came."""
+        """One ping; its time-out when no answer came, be it late or the connection gone."""
         begun_s = clock.monotonic()
+        self._pings += 1
+        # numbered, since the answers to pings that were given up still come, and before its own
+        ping = self._pings.to_bytes(8, "big") * (_PING_BYTES // 8)
         try:
-            self._ends.sendall(_PING)
-            left = len(_PING)
-            while left:
-                left -= len(self._ends.recv(left)) or left
+            self._ends.sendall(ping)
+            while not self._answers.endswith(ping):
+                chunk = self._ends.recv(_PING_BYTES)
+                if not chunk:
+                    return _PING_TIMEOUT_S
+                self._answers = (self._answers + chunk)[-_PING_BYTES:]
         except OSError:
             return _PING_TIMEOUT_S
         return clock.monotonic() - begun_s

@@ -1,0 +1,138 @@
+"""The machine's figures, their limits, and an echo through a real proxy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaoskit import clock, machine
+from chaoskit.history import Recorder
+from chaoskit.machine import CpuTimes, MachineWatch, ProxyEcho, cpu_times, waited_us
+from chaoskit.toxics import Latency
+from chaoskit.toxiproxy import ToxiproxyClient
+from tests.fakes import FakeBackend, toxiproxy
+
+IDLE = CpuTimes(total=0, stolen=0, idle=0)
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[Recorder]:
+    made = Recorder(tmp_path / "history.jsonl")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("stolen", "waited_s", "lag_s", "over"),
+    [
+        (0, 0.0, 0.001, False),
+        (20, 1.8, 0.1, False),  # each just at its limit: 10 %, 90 %, 100 ms
+        (21, 0.0, 0.001, True),
+        (0, 1.81, 0.001, True),
+        (0, 0.0, 0.101, True),
+        (0, None, None, False),  # what cannot be measured is never over
+        (21, None, None, True),
+    ],
+)
+def test_over_follows_each_limit(
+    recorder: Recorder, stolen: int, waited_s: float | None, lag_s: float | None, *, over: bool
+) -> None:
+    watch = MachineWatch(recorder, None)
+    now = CpuTimes(total=200, stolen=stolen, idle=50)
+    waited = (None, None) if waited_s is None else (1_000_000, 1_000_000 + round(waited_s * 1e6))
+    lags = [] if lag_s is None else [0.0, lag_s, 0.0]  # the worst counts
+    watch._record(IDLE, now, waited[0], waited[1], 2.0, lags)
+    (event,) = recorder.history().of("machine")
+    assert event.value == {
+        "steal": stolen / 200,
+        "idle": 0.25,
+        "pressure": None if waited_s is None else pytest.approx(waited_s / 2, abs=1e-3),
+        "proxy_lag_s": lag_s,
+        "over": over,
+    }
+
+
+def test_an_event_a_second(recorder: Recorder) -> None:
+    with MachineWatch(recorder, None) as watch:
+        clock.pause(2.5)
+        watch.raise_failure()
+    times = [event.time_s for event in recorder.history().of("machine")]
+    assert len(times) == 2
+    assert 1.0 <= times[1] - times[0] < 1.6
+
+
+def test_what_ended_the_watch_is_raised(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "waited_us", lambda: 1 // 0)
+    with MachineWatch(recorder, None) as watch:
+        clock.wait_until(lambda: watch._failure, what="the end of the watch", timeout_s=5)
+        with pytest.raises(ZeroDivisionError):
+            watch.raise_failure()
+
+
+def test_the_kernel_is_read_as_proc_5_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stat").write_text("cpu  10 1 5 70 4 2 3 5 100 50\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+    (tmp_path / "cpu").write_text(
+        "some avg10=1.00 avg60=2.00 avg300=3.00 total=4711\nfull avg10=0.00 total=12\n"
+    )
+    places = {"/proc/stat": tmp_path / "stat", "/proc/pressure/cpu": tmp_path / "cpu"}
+    monkeypatch.setattr(machine, "Path", places.__getitem__)
+    # guests (the last two) are within user and nice; waiting for a disk is idle
+    assert cpu_times() == CpuTimes(total=100, stolen=5, idle=74)
+    assert waited_us() == 4711
+    (tmp_path / "cpu").unlink()
+    assert waited_us() is None
+
+
+def test_this_kernel_is_read_and_time_goes_on() -> None:
+    before = cpu_times()
+    clock.wait_until(lambda: cpu_times().total > before.total, what="a tick", timeout_s=5)
+    after = cpu_times()
+    ticks = (after.total - before.total) / os.sysconf("SC_CLK_TCK") / (os.cpu_count() or 1)
+    assert 0 < ticks < 5
+    assert after.idle <= after.total - after.stolen
+
+
+@pytest.fixture
+def client() -> Iterator[ToxiproxyClient]:
+    with toxiproxy() as place, ToxiproxyClient(*place, timeout_s=5.0) as made:
+        yield made
+
+
+@pytest.fixture
+def echo(client: ToxiproxyClient, tmp_path: Path) -> Iterator[ProxyEcho]:
+    made = ProxyEcho(FakeBackend(tmp_path, ("n1",)), client)
+    yield made
+    made.close()
+    assert not made._thread.is_alive()
+
+
+def test_the_echo_measures_the_proxy(client: ToxiproxyClient, echo: ProxyEcho) -> None:
+    assert min(echo.lag_s() for _ in range(5)) < 0.1
+    client.add_toxic("chaoskit-lag", Latency(0.15, "downstream"))
+    assert 0.15 <= echo.lag_s() < 2.0
+
+
+def test_a_proxy_that_is_gone_is_as_late_as_can_be(
+    client: ToxiproxyClient, echo: ProxyEcho
+) -> None:
+    client.set_enabled("chaoskit-lag", enabled=False)
+    assert [echo.lag_s(), echo.lag_s()] == [2.0, 2.0]
+
+
+def test_an_answer_that_came_too_late_is_not_taken_for_the_next(
+    client: ToxiproxyClient, echo: ProxyEcho
+) -> None:
+    late = Latency(0.4, "downstream")
+    client.add_toxic("chaoskit-lag", late)
+    echo._ends.settimeout(0.1)
+    assert echo.lag_s() == 2.0, "given up"
+    echo._ends.settimeout(2.0)
+    clock.pause(0.5)  # now its answer lies there
+    assert 0.4 <= echo.lag_s() < 2.0
