@@ -20,6 +20,8 @@ from chaoskit.quorate import begin_s, below_quorum, timelines
 from chaoskit.system import System
 from chaoskit.verdict import Kind
 
+_KILLED = 128 + 9  # the exit code of a process that SIGKILL ended
+
 
 @safety
 def no_fork(history: History) -> Sequence[Violation]:
@@ -111,6 +113,22 @@ def no_rollback(history: History) -> Sequence[Violation]:
     return violations
 
 
+def _astray(history: History) -> Sequence[tuple[int, int]]:
+    """From which event to which a fault lasted, heal and absence included, that no probe saw."""
+    spans: dict[object, tuple[int, int]] = {}
+    unseen: set[object] = set()
+    for event in history.of("fault", "effective", "heal", "absent"):
+        identity = event.value["id"]
+        spans[identity] = (spans.get(identity, (event.index, 0))[0], event.index)
+        if event.f == "effective" and event.type == "fail" and not event.value.get("again"):
+            unseen.add(identity)
+    return [span for identity, span in spans.items() if identity in unseen]
+
+
+def _is_within(index: int, spans: Sequence[tuple[int, int]]) -> bool:
+    return any(first <= index <= last for first, last in spans)
+
+
 @safety
 def no_unexpected_exit(history: History) -> Sequence[Violation]:
     """
@@ -120,12 +138,16 @@ def no_unexpected_exit(history: History) -> Sequence[Violation]:
     `may_exit` from its injection until its absence was established (or the heal ended, when that
     was not); on a target of a change with `may_exit` from its start until the next change. An exit
     from before the scope (carried over as a fact) is not blamed on it again.
+
+    While a fault is in force that no probe of ours saw, a SIGKILL is nobody's own doing: our own
+    hand may have gone astray. Such a run is INVALID and says nothing of who was killed in it.
     """
     begins_s = begin_s(history)
     violations: list[Violation] = []
     excused: dict[str, set[object]] = {}
     targets: dict[object, list[str]] = {}
     evidence = False
+    astray = _astray(history)
     for event in history.of("state", "fault", "change", "heal", "absent"):
         value = event.value
         if event.f == "state":
@@ -135,6 +157,7 @@ def no_unexpected_exit(history: History) -> Sequence[Violation]:
                 and not value["signalled"]
                 and not excused.get(event.process)
                 and event.time_s >= begins_s
+                and not (value.get("exit_code") == _KILLED and _is_within(event.index, astray))
             ):
                 code = value.get("exit_code")
                 violations.append(

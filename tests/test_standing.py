@@ -158,6 +158,33 @@ def test_an_exit_before_the_scope_is_not_blamed_on_it(time_s: float, broken: int
     assert len(judged(no_unexpected_exit, tape.history())) == broken
 
 
+@pytest.mark.parametrize(
+    ("seen", "time_s", "code", "broken"),
+    [
+        ("fail", 3.0, 137, 0),
+        ("ok", 3.0, 137, 1),
+        ("fail", 3.0, 139, 1),
+        ("fail", 1.0, 137, 1),
+        ("fail", 7.0, 137, 1),
+    ],
+)
+def test_our_own_hand_may_go_astray_in_a_fault_that_nobody_saw(
+    seen: str, time_s: float, code: int, broken: int
+) -> None:
+    """By a SIGKILL, while the fault was there to be seen: not by a crash, nor before or after."""
+    tape = Tape()
+    story = [(2.0, "fault"), (4.0, "effective"), (5.0, "heal"), (6.0, "absent"), (time_s, "exit")]
+    for at_s, what in sorted(story):
+        if what == "fault":
+            tape.fault(at_s, 1, ["b"])
+        elif what == "exit":
+            tape.add(at_s, "a", "state", state="exited", signalled=False, exit_code=code)
+        else:
+            kind = seen if what == "effective" else "ok"
+            tape.evidence(at_s, 1, what, kind, probe="p")
+    assert len(judged(no_unexpected_exit, tape.history())) == broken
+
+
 def test_no_unexpected_exit_needs_states() -> None:
     with pytest.raises(Inconclusive):
         judged(no_unexpected_exit, History(()))
