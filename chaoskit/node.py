@@ -55,6 +55,13 @@ class Folders:
     config: Path
 
 
+@dataclass(slots=True)
+class _Life:
+    """One start of a node; `ending` once somebody has asked, or seen, that it ends."""
+
+    ending: bool = False
+
+
 class Node:
     """A node; made by `Cluster`, which also owns its folders."""
 
@@ -84,7 +91,7 @@ class Node:
         self._recorder = recorder
         self._log = log
         self._authority_pem = authority_pem
-        self._ending = False
+        self._life = _Life()
         self._created_as: tuple[str, tuple[str, ...]] | None = None
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -210,11 +217,11 @@ class Node:
         if self._created_as != (self.image, argv):
             self.create()
         output = self._backend.output(self.name)
-        self._ending = False
+        life = self._life = _Life()  # its watcher's own: a late one must not end the next life
         pid = self._backend.start(self.name)
         self._become("running")
         self._spawn(lambda: self._log.copy(output), "log")
-        self._spawn(lambda: self._watch(pid), "watch")
+        self._spawn(lambda: self._watch(pid, life), "watch")
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL after the system's stop time-out."""
@@ -227,7 +234,7 @@ class Node:
     def _end(self, end: Callable[[], None]) -> None:
         self._expect("running", "paused")
         with self._lock:
-            self._ending = True
+            self._life.ending = True
         end()
         self._become("stopped", signalled=True, exit_code=self._exit_code())
 
@@ -297,7 +304,7 @@ class Node:
     def retire(self) -> None:
         """From now on its exit is expected: the cluster is being taken down."""
         with self._lock:
-            self._ending = True
+            self._life.ending = True
 
     def close(self) -> None:
         """Wait for its watcher and its log to end; the process must be gone by now."""
@@ -340,21 +347,21 @@ class Node:
         wait_until(known, what=f"the exit code of {self.name}", timeout_s=_EXIT_CODE_TIMEOUT_S)
         return codes[0]
 
-    def _watch(self, pid: int) -> None:
+    def _watch(self, pid: int, life: _Life) -> None:
         """Notice an exit that nobody asked for."""
         with suppress(ProcessLookupError):
             descriptor = os.pidfd_open(pid) if pid else -1
             if descriptor >= 0:
                 try:
                     while not select.select([descriptor], [], [], _WATCH_POLL_S)[0]:
-                        if self._ending and not proc.alive(pid):
+                        if life.ending and not proc.alive(pid):
                             break
                 finally:
                     os.close(descriptor)
         with self._lock:
-            if self._ending:
+            if life.ending:
                 return
-            self._ending = True
+            life.ending = True
         with suppress(ChaosError):  # torn down meanwhile
             self._backend.bury(self.name)
             self._become("exited", signalled=False, exit_code=self._exit_code())
