@@ -298,7 +298,7 @@ def pytest_runtest_makereport(
     experiment = item.stash.get(_EXPERIMENT, None)
     if experiment is not None and experiment.judged is not None:
         report.longrepr = "\n".join(failure_lines(experiment, item.nodeid))
-    elif isinstance(error, ChaosError) and call.when == "setup":
+    elif isinstance(error, ChaosError) and experiment is None:
         again = _command(item.config, item.nodeid, "--chaos-seed", _runs(item.config).seed)
         report.longrepr = "\n".join(setup_lines(error, item.nodeid, again))
     return report

@@ -214,9 +214,14 @@ def test_whatever_is_no_pass_is_red_in_six_lines(
 
 
 @pytest.mark.usefixtures("clusters")
-def test_a_test_whose_cluster_cannot_be_had_is_in_the_verdicts(pytester: pytest.Pytester) -> None:
-    done = run(pytester, PASSES, args=("--chaos-release", "none", "--chaos-seed", "7f3a"))
-    done.assert_outcomes(errors=1)
+@pytest.mark.parametrize("phase", ["errors", "failed"])
+def test_a_test_whose_cluster_cannot_be_had_is_in_the_verdicts(
+    pytester: pytest.Pytester, phase: str
+) -> None:
+    inside = "\ndef test_passes(chaos_cluster):\n    chaos_cluster(STILL)\n"
+    test = PASSES if phase == "errors" else inside
+    done = run(pytester, test, args=("--chaos-release", "none", "--chaos-seed", "7f3a"))
+    done.assert_outcomes(**{phase: 1})
     done.stdout.fnmatch_lines(
         [
             "INFRA  cluster  test_suite.py::test_passes",
