@@ -8,7 +8,7 @@ faulty storage: their disk is the host's, and slow for everybody or nobody.
 
 from __future__ import annotations
 
-import threading
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -18,6 +18,7 @@ from chaoskit.errors import WaitTimedOut
 from chaoskit.history import Recorder
 from chaoskit.storage import FaultyMount
 from chaoskit.storage_control import StorageFailed
+from chaoskit.watching import Watchers
 
 SYNC_LIMIT_S = 1.0
 _INTERVAL_S = 0.5
@@ -29,18 +30,12 @@ class DiskWatch:
 
     mounts: Mapping[str, FaultyMount]
     recorder: Recorder
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
     _over: dict[str, bool] = field(default_factory=dict)
-    _failure: BaseException | None = None
+    _watchers: Watchers = field(default_factory=lambda: Watchers(end_timeout_s=2 * SYNC_LIMIT_S))
 
     def __enter__(self) -> Self:
         for node in self.mounts:
-            thread = threading.Thread(
-                target=self._guarded, args=(node,), name=f"disk-{node}", daemon=True
-            )
-            self._threads.append(thread)
-            thread.start()
+            self._watchers.begin(f"disk-{node}", functools.partial(self._watch, node))
         return self
 
     def __exit__(
@@ -49,21 +44,15 @@ class DiskWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=2 * SYNC_LIMIT_S)
+        self._watchers.end()
 
     def raise_failure(self) -> None:
-        """Raise what ended a probe's thread, if one ended."""
-        if self._failure is not None:
-            raise self._failure
+        """Raise ChaosError from what ended a probe's thread, if one ended."""
+        self._watchers.raise_failure("see the storage of that node")
 
-    def _guarded(self, node: str) -> None:
-        try:
-            while not self._stop.wait(_INTERVAL_S):
-                self._probe(node)
-        except Exception as error:  # noqa: BLE001  # the edge of a thread: raised by its owner
-            self._failure = error
+    def _watch(self, node: str) -> None:
+        while not self._watchers.told_to_stop(within_s=_INTERVAL_S):
+            self._probe(node)
 
     def _probe(self, node: str) -> None:
         mounted = self.mounts[node]

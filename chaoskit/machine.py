@@ -22,6 +22,7 @@ from chaoskit import clock
 from chaoskit.backend import Backend
 from chaoskit.history import Recorder
 from chaoskit.toxiproxy import ProxySpec, ToxiproxyClient
+from chaoskit.watching import Watchers
 
 STEAL_LIMIT = 0.10
 PRESSURE_LIMIT = 0.90
@@ -126,13 +127,12 @@ class MachineWatch:
 
     recorder: Recorder
     echo: ProxyEcho | None
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-    _failure: BaseException | None = None
+    _watchers: Watchers = field(
+        default_factory=lambda: Watchers(end_timeout_s=_PINGS * _PING_TIMEOUT_S)
+    )
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._guarded, name="machine", daemon=True)
-        self._thread.start()
+        self._watchers.begin("machine", self._watch)
         return self
 
     def __exit__(
@@ -141,27 +141,18 @@ class MachineWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=_PINGS * _PING_TIMEOUT_S)
+        self._watchers.end()
         if self.echo is not None:
             self.echo.close()
 
     def raise_failure(self) -> None:
-        """Raise what ended the watch, if it ended."""
-        if self._failure is not None:
-            raise self._failure
-
-    def _guarded(self) -> None:
-        try:
-            self._watch()
-        except Exception as error:  # noqa: BLE001  # the edge of a thread: raised by its owner
-            self._failure = error
+        """Raise ChaosError from what ended the watch, if it ended."""
+        self._watchers.raise_failure("see /proc/stat and the proxy between the nodes")
 
     def _watch(self) -> None:
         before, waited, at_s = cpu_times(), waited_us(), clock.monotonic()
         lags: list[float] = []
-        while not self._stop.wait(_INTERVAL_S / _PINGS):
+        while not self._watchers.told_to_stop(within_s=_INTERVAL_S / _PINGS):
             if self.echo is not None:
                 lags.append(self.echo.lag_s())
             now_s = clock.monotonic()

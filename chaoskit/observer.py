@@ -1,25 +1,29 @@
 """
 Observers: one thread a node that samples it and writes to the history.
 
-Owns: the pace, and telling a sample from a gap. A node that refuses or does not answer in time has
+Owns: the pace (quicker, and with less patience, until a node first says that it is ready: a start
+is not to wait for a sample), and telling a sample from a gap. A node that refuses or does not answer in time has
 been sampled (`fail` with its cause). A sample that was not taken is a gap: promises that need that
 window are then UNKNOWN. Observers dial through the harness's own links, never those between nodes.
 """
 
 from __future__ import annotations
 
-import threading
+import functools
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from chaoskit import clock
-from chaoskit.errors import ChaosError
 from chaoskit.history import Recorder
 from chaoskit.system import Endpoint, Observation, System, Unobserved
+from chaoskit.watching import Watchers
 
 INTERVAL_S = 0.2
 SAMPLE_TIMEOUT_S = 0.5
+EAGER_INTERVAL_S = 0.05
+_EAGER_TIMEOUT_S = 0.1
+_EAGER_SAMPLES = 60
 _GAP_AFTER_S = 3 * INTERVAL_S + SAMPLE_TIMEOUT_S
 
 
@@ -36,19 +40,15 @@ class Observers:
     recorder: Recorder
     _latest: dict[str, Observation | None] = field(default_factory=dict)
     _asked_s: dict[str, float] = field(default_factory=dict)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
-    _failure: tuple[str, Exception] | None = None
+    _watchers: Watchers = field(
+        default_factory=lambda: Watchers(end_timeout_s=2 * SAMPLE_TIMEOUT_S + INTERVAL_S)
+    )
 
     def __enter__(self) -> Self:
         for node in self.endpoints:
             self._latest[node] = None
             self._asked_s[node] = 0.0
-            thread = threading.Thread(
-                target=self._watch, args=(node,), name=f"observer-{node}", daemon=True
-            )
-            self._threads.append(thread)
-            thread.start()
+            self._watchers.begin(f"observer-{node}", functools.partial(self._watch, node))
         return self
 
     def __exit__(
@@ -57,9 +57,7 @@ class Observers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=2 * SAMPLE_TIMEOUT_S + INTERVAL_S)
+        self._watchers.end()
 
     def latest(self) -> dict[str, Observation | None]:
         """The last answer of each node. Raises ChaosError if an observer ended."""
@@ -72,28 +70,20 @@ class Observers:
 
     def raise_failure(self) -> None:
         """Raise ChaosError from what ended an observer, if one ended."""
-        if self._failure is not None:
-            node, error = self._failure
-            raise ChaosError(
-                f"the observer of {node} ended by {type(error).__name__}: {error}; "
-                f"mend `observe` of {self.system.name}"
-            ) from error
+        self._watchers.raise_failure(f"mend `observe` of {self.system.name}")
 
     def _watch(self, node: str) -> None:
-        try:
-            due_s = self.recorder.now_s()
-            last_s = due_s
-            while not self._stop.is_set():
-                self._sample(node)
-                now_s = self.recorder.now_s()
-                if now_s - last_s > _GAP_AFTER_S:
-                    value = {"from_s": round(last_s, 6), "to_s": round(now_s, 6)}
-                    self.recorder.record(node, "gap", value)
-                last_s = now_s
-                due_s = max(due_s + INTERVAL_S, now_s)
-                self._stop.wait(due_s - now_s)
-        except Exception as error:  # noqa: BLE001  # the edge of a thread: raised by its owner
-            self._failure = self._failure or (node, error)
+        due_s = self.recorder.now_s()
+        last_s = due_s
+        while not self._watchers.told_to_stop():
+            self._sample(node)
+            now_s = self.recorder.now_s()
+            if now_s - last_s > _GAP_AFTER_S:
+                value = {"from_s": round(last_s, 6), "to_s": round(now_s, 6)}
+                self.recorder.record(node, "gap", value)
+            last_s = now_s
+            due_s = max(due_s + INTERVAL_S, now_s)
+            self._watchers.told_to_stop(within_s=due_s - now_s)
 
     def _sample(self, node: str) -> None:
         started_s = clock.monotonic()

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from chaoskit import clock
-from chaoskit.errors import WaitTimedOut
+from chaoskit.errors import ChaosError, WaitTimedOut
 from chaoskit.health import SYNC_LIMIT_S, DiskWatch
 from chaoskit.history import Recorder
 from chaoskit.quorate import timelines
@@ -109,8 +109,10 @@ def test_probes_go_on_twice_a_second_and_a_failure_is_raised(recorder: Recorder)
         assert disk.probed == 2
         looking.raise_failure()
         disk.sync = OSError("the mount is gone")
-        clock.wait_until(lambda: looking._failure, what="the end of the watch", timeout_s=5)
-        with pytest.raises(OSError, match="the mount is gone"):
+        clock.wait_until(
+            lambda: looking._watchers.failure, what="the end of the watch", timeout_s=5
+        )
+        with pytest.raises(ChaosError, match="disk-.* ended by OSError: the mount is gone"):
             looking.raise_failure()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import clock, machine
+from chaoskit.errors import ChaosError
 from chaoskit.history import Recorder
 from chaoskit.machine import CpuTimes, MachineWatch, ProxyEcho, cpu_times, waited_us
 from chaoskit.toxics import Latency
@@ -69,8 +70,8 @@ def test_what_ended_the_watch_is_raised(
 ) -> None:
     monkeypatch.setattr(machine, "waited_us", lambda: 1 // 0)
     with MachineWatch(recorder, None) as watch:
-        clock.wait_until(lambda: watch._failure, what="the end of the watch", timeout_s=5)
-        with pytest.raises(ZeroDivisionError):
+        clock.wait_until(lambda: watch._watchers.failure, what="the end of the watch", timeout_s=5)
+        with pytest.raises(ChaosError, match="machine ended by ZeroDivisionError"):
             watch.raise_failure()
 
 

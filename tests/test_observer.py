@@ -133,9 +133,9 @@ def test_a_bug_ends_the_observer_and_is_raised_with_its_node(watched: Watched) -
     with watched.observers() as observers:
         watched.wait(1)
         watched.broken = True
-        wait_until(lambda: observers._failure, what="the end", timeout_s=5)
+        wait_until(lambda: observers._watchers.failure, what="the end", timeout_s=5)
         for ask in (observers.latest, observers.raise_failure):
-            with pytest.raises(ChaosError, match="the observer of a ended by KeyError: 'progress'"):
+            with pytest.raises(ChaosError, match="observer-a ended by KeyError: 'progress'"):
                 ask()
 
 
