@@ -112,7 +112,7 @@ def test_probes_go_on_twice_a_second_and_a_failure_is_raised(recorder: Recorder)
         clock.wait_until(
             lambda: looking._watchers.failure, what="the end of the watch", timeout_s=5
         )
-        with pytest.raises(ChaosError, match="disk-.* ended by OSError: the mount is gone"):
+        with pytest.raises(ChaosError, match=r"disk-.* ended by OSError: the mount is gone"):
             looking.raise_failure()
 
 
