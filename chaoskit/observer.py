@@ -2,9 +2,10 @@
 Observers: one thread a node that samples it and writes to the history.
 
 Owns: the pace (quicker, and with less patience, until a node first says that it is ready: a start
-is not to wait for a sample), and telling a sample from a gap. A node that refuses or does not answer in time has
-been sampled (`fail` with its cause). A sample that was not taken is a gap: promises that need that
-window are then UNKNOWN. Observers dial through the harness's own links, never those between nodes.
+is not to wait for a sample), and telling a sample from a gap. A node that refuses or does not
+answer in time has been sampled (`fail` with its cause). A sample that was not taken is a gap:
+promises that need that window are then UNKNOWN. Observers dial through the harness's own links,
+never those between nodes.
 """
 
 from __future__ import annotations
@@ -75,25 +76,33 @@ class Observers:
     def _watch(self, node: str) -> None:
         due_s = self.recorder.now_s()
         last_s = due_s
+        eager = _EAGER_SAMPLES
+        patience_s = _EAGER_TIMEOUT_S
         while not self._watchers.told_to_stop():
-            self._sample(node)
+            ready = self._sample(node, patience_s if eager else SAMPLE_TIMEOUT_S)
+            eager = 0 if ready or not eager else eager - 1
+            # a node that is slow to answer is met by more patience each time
+            patience_s = min(2 * patience_s, SAMPLE_TIMEOUT_S)
             now_s = self.recorder.now_s()
             if now_s - last_s > _GAP_AFTER_S:
                 value = {"from_s": round(last_s, 6), "to_s": round(now_s, 6)}
                 self.recorder.record(node, "gap", value)
             last_s = now_s
-            due_s = max(due_s + INTERVAL_S, now_s)
+            due_s = max(due_s + (EAGER_INTERVAL_S if eager else INTERVAL_S), now_s)
             self._watchers.told_to_stop(within_s=due_s - now_s)
 
-    def _sample(self, node: str) -> None:
+    def _sample(self, node: str, timeout_s: float) -> bool:
+        """Take one sample; answers whether the node said that it is ready."""
+        ready = False
         started_s = clock.monotonic()
         try:
-            seen = self.system.observe(self.endpoints[node], SAMPLE_TIMEOUT_S)
+            seen = self.system.observe(self.endpoints[node], timeout_s)
         except Unobserved as unobserved:
             self._latest[node] = None
             self.recorder.record(node, "observe", {"cause": unobserved.cause}, kind="fail")
         else:
             self._latest[node] = seen
+            ready = seen.ready
             value = {
                 "ready": seen.ready,
                 "version": seen.version,
@@ -106,3 +115,4 @@ class Observers:
             }
             self.recorder.record(node, "observe", value, kind="ok")
         self._asked_s[node] = started_s
+        return ready

@@ -41,13 +41,15 @@ class Watched:
         self.free = threading.Event()
         self.free.set()
         self.asked: list[float] = []
+        self.patience: list[float] = []
 
     def observe(self, endpoint: Endpoint, timeout_s: float) -> Observation:
-        assert timeout_s == observer.SAMPLE_TIMEOUT_S
+        assert timeout_s <= observer.SAMPLE_TIMEOUT_S
         if endpoint.node == "b":
             self.free.wait(5)
             return Observation(ready=True, progress=1)
         self.asked.append(monotonic())
+        self.patience.append(timeout_s)
         if self.broken:
             raise KeyError("progress")
         if self.cause:
@@ -158,3 +160,33 @@ def test_nobody_is_asked_after_the_end(watched: Watched) -> None:
     names = {thread.name for thread in threading.enumerate()}
     assert not any(name.startswith("observer-") for name in names)
     assert len(watched.asked) == before
+
+
+def test_a_node_that_comes_up_is_asked_sooner_and_with_growing_patience(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer, "INTERVAL_S", 5.0)
+    monkeypatch.setattr(observer, "EAGER_INTERVAL_S", 0.01)
+    watched.cause = "refused"
+    with watched.observers():
+        watched.wait(6)
+        watched.cause = ""
+        watched.wait(1)
+        count = len(watched.of("a"))
+        pause(0.1)  # what is waited for is that nothing happens: from now on it is asked every 5 s
+        assert len(watched.of("a")) == count
+    assert watched.patience[0] < observer.SAMPLE_TIMEOUT_S
+    assert watched.patience[5] == observer.SAMPLE_TIMEOUT_S
+
+
+def test_a_node_that_never_comes_up_is_not_asked_so_often_for_ever(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer, "INTERVAL_S", 5.0)
+    monkeypatch.setattr(observer, "EAGER_INTERVAL_S", 0.001)
+    monkeypatch.setattr(observer, "_EAGER_SAMPLES", 3)
+    watched.cause = "refused"
+    with watched.observers():
+        wait_until(lambda: len(watched.of("a")) >= 3, what="three samples", timeout_s=5)
+        pause(0.1)  # as above
+    assert len(watched.of("a")) == 3
