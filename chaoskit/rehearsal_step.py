@@ -18,7 +18,7 @@ from chaoskit.cluster import Cluster
 from chaoskit.contribution import contributed, margin_kept, runs_release
 from chaoskit.errors import ChaosError, InvariantViolated, WaitTimedOut
 from chaoskit.experiment import Experiment
-from chaoskit.fault import apply, inject
+from chaoskit.fault import NotEffective, apply, inject
 from chaoskit.invariant import Invariant
 from chaoskit.lastwords import last_words
 from chaoskit.liveness import recovered_within
@@ -26,7 +26,7 @@ from chaoskit.rehearsal_plan import RehearsalPlan, RehearsalStep, bearable
 from chaoskit.rundir import TestVerdict
 from chaoskit.session import Session
 from chaoskit.sparing import Contribution, prove_contribution, roles_of
-from chaoskit.verdict import Reason, Verdict
+from chaoskit.verdict import Verdict
 
 _BORNE_PROGRESS = 20
 _FELT_TIMEOUT_S = 10.0
@@ -207,12 +207,16 @@ class Stage:
         return f'"{found}"' if found else ""
 
     def _actuated(self, member: str, experiment: Experiment) -> None:
-        """An upgrade that left the old image running was no upgrade: that says nothing of it."""
+        """
+        Refuse to judge an upgrade that left another image running: it never took place.
+
+        Raises NotEffective; the promises about the new release go, for it was never put there.
+        """
         cluster, node = self.cluster, self.cluster.node(member)
         wanted = cluster.image_id(node.image)
         if node.state == "running" and node.image_id != wanted:
-            text = f"{member} runs {node.image_id[:19]}, and {wanted[:19]} was put there"
-            experiment.own_reasons.append(Reason(Verdict.INVALID, "inject", text))
+            experiment.extra = ()
+            raise NotEffective(f"{member} runs {node.image_id[:19]}, not {wanted[:19]}")
 
     # -- steps ---------------------------------------------------------------------------------
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+
+from chaoskit.contribution import margin_kept
+from chaoskit.experiment import Experiment
+from chaoskit.fault import NotEffective
 from chaoskit.rehearsal_plan import RehearsalStep, StepKind
-from chaoskit.rehearsal_step import Exit, Move, Taken, WayBack
+from chaoskit.rehearsal_step import Exit, Move, Stage, Taken, WayBack
 from chaoskit.rundir import TestVerdict
 from chaoskit.verdict import Kind, Reason, Verdict
 
@@ -44,3 +51,29 @@ def test_a_member_is_back_when_it_serves_and_nobody_ended() -> None:
     assert not replace(taken, exits=(gone,)).back
     assert str(gone) == 'b exited by itself at 1.0 s, code 2, "panic"'
     assert not replace(taken, verdict=broken()).passed
+
+
+@pytest.mark.parametrize(
+    ("runs", "state", "refused"),
+    [
+        ("sha256:old", "running", True),
+        ("sha256:new", "running", False),
+        ("sha256:old", "exited", False),
+    ],
+)
+def test_an_upgrade_that_left_the_old_image_running_is_not_judged(
+    runs: str,
+    state: str,
+    refused: bool,  # noqa: FBT001
+) -> None:
+    node = SimpleNamespace(image="store:2", image_id=runs, state=state)
+    cluster = cast("Any", SimpleNamespace(node=lambda _: node, image_id=lambda _: "sha256:new"))
+    stage = Stage(cast("Any", None), cluster, cast("Any", None))
+    experiment = Experiment(cluster, "step 2", "again", extra=(margin_kept(1),))
+    if not refused:
+        stage._actuated("a", experiment)
+        assert experiment.extra
+        return
+    with pytest.raises(NotEffective, match="sha256:old"):
+        stage._actuated("a", experiment)
+    assert experiment.extra == ()
