@@ -113,20 +113,20 @@ def no_rollback(history: History) -> Sequence[Violation]:
     return violations
 
 
-def _astray(history: History) -> Sequence[tuple[int, int]]:
+def _astray(history: History) -> Sequence[tuple[Event, Event]]:
     """From which event to which a fault lasted, heal and absence included, that no probe saw."""
-    spans: dict[object, tuple[int, int]] = {}
+    spans: dict[object, tuple[Event, Event]] = {}
     unseen: set[object] = set()
     for event in history.of("fault", "effective", "heal", "absent"):
         identity = event.value["id"]
-        spans[identity] = (spans.get(identity, (event.index, 0))[0], event.index)
+        spans[identity] = (spans.get(identity, (event, event))[0], event)
         if event.f == "effective" and event.type == "fail" and not event.value.get("again"):
             unseen.add(identity)
     return [span for identity, span in spans.items() if identity in unseen]
 
 
-def _is_within(index: int, spans: Sequence[tuple[int, int]]) -> bool:
-    return any(first <= index <= last for first, last in spans)
+def _is_within(event: Event, spans: Sequence[tuple[Event, Event]]) -> bool:
+    return any(first.index <= event.index <= last.index for first, last in spans)
 
 
 @safety
@@ -157,7 +157,7 @@ def no_unexpected_exit(history: History) -> Sequence[Violation]:
                 and not value["signalled"]
                 and not excused.get(event.process)
                 and event.time_s >= begins_s
-                and not (value.get("exit_code") == _KILLED and _is_within(event.index, astray))
+                and not (value.get("exit_code") == _KILLED and _is_within(event, astray))
             ):
                 code = value.get("exit_code")
                 violations.append(
@@ -183,8 +183,11 @@ def no_unexpected_exit(history: History) -> Sequence[Violation]:
 
 
 def _unsettled(history: History, allowance_s: float) -> list[tuple[float, float]]:
-    """When a heal or change was under way: nodes may be back before that was recorded."""
-    spans: list[tuple[float, float]] = []
+    """
+    When a heal or change was under way: nodes may be back before that was recorded. And while a
+    fault was there that no probe saw: what was recorded of it may never have become true.
+    """
+    spans = [(first.time_s, last.time_s + allowance_s) for first, last in _astray(history)]
     waiting: dict[object, float] = {}
     for event in history.of("heal", "change"):
         if event.type == "invoke":
@@ -216,7 +219,8 @@ def nothing_acknowledged_below_quorum(allowance_s: float = 0.5) -> Invariant:
     reading of chaoskit.quorate, lest a system be accused that found a way we did not think of.
     Accused are operations that need a quorum (chaoskit.operations), invoked and acknowledged
     within one such stretch, less `allowance_s` seconds at either end (facts are recorded a little
-    after they became true; leases run out) and less any heal or change under way. Where no such
+    after they became true; leases run out), less any heal or change under way, and less any fault
+    that no probe saw (what was recorded of it may never have become true). Where no such
     stretch occurred the promise was not put to the test and is kept; where one occurred and
     nothing was asked in it, there is no evidence.
     """

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chaoskit.errors import Inconclusive
-from chaoskit.history import History
+from chaoskit.history import EventType, History
 from chaoskit.invariant import Invariant, Violation
 from chaoskit.progress import progress_while_quorate
 from chaoskit.standing import (
@@ -169,7 +169,7 @@ def test_an_exit_before_the_scope_is_not_blamed_on_it(time_s: float, broken: int
     ],
 )
 def test_our_own_hand_may_go_astray_in_a_fault_that_nobody_saw(
-    seen: str, time_s: float, code: int, broken: int
+    seen: EventType, time_s: float, code: int, broken: int
 ) -> None:
     """By a SIGKILL, while the fault was there to be seen: not by a crash, nor before or after."""
     tape = Tape()
@@ -180,7 +180,7 @@ def test_our_own_hand_may_go_astray_in_a_fault_that_nobody_saw(
         elif what == "exit":
             tape.add(at_s, "a", "state", state="exited", signalled=False, exit_code=code)
         else:
-            kind = seen if what == "effective" else "ok"
+            kind: EventType = seen if what == "effective" else "ok"
             tape.evidence(at_s, 1, what, kind, probe="p")
     assert len(judged(no_unexpected_exit, tape.history())) == broken
 
@@ -252,6 +252,16 @@ def test_an_answer_that_a_quorum_may_have_given_is_not_accused(
     tape.invoke(31.0, 1, "put", node="a", key="k", value="v")
     tape.add(40.0, "chaoskit", "note", text="end")
     assert judged(BELOW, tape.history()) == []
+
+
+@pytest.mark.parametrize(("seen", "broken"), [("ok", 1), ("fail", 0)])
+def test_facts_of_a_fault_that_nobody_saw_accuse_nobody(seen: EventType, broken: int) -> None:
+    tape = below()
+    tape.fault(1.9, 1, ["a"])
+    tape.evidence(2.1, 1, "effective", seen, probe="p")
+    tape.evidence(7.9, 1, "heal")
+    tape.evidence(8.1, 1, "absent", probe="p")
+    assert len(judged(BELOW, tape.history())) == broken
 
 
 @pytest.mark.parametrize(
