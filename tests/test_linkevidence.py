@@ -1,0 +1,244 @@
+"""Probes and meters on links: which outcome shows a fault, and which packets have met one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from chaoskit.cluster import Cluster
+from chaoskit.errors import NotApplicable
+from chaoskit.fault import Probe
+from chaoskit.handshake import Distrust, Outcome, Serving
+from chaoskit.linkevidence import (
+    answers_late,
+    cannot_pass,
+    closes_late,
+    failures_of,
+    is_distrusted,
+    is_reset,
+    never_answered,
+    packets_met,
+    packets_of,
+    serves,
+)
+from chaoskit.mesh import Link, Shape, delayed, dropped, link_between, refused, reset
+from chaoskit.packetmeters import PacketMeters
+from chaoskit.packets import Traffic
+from chaoskit.system import Endpoint, Unobserved
+from chaoskit.wire import Met
+from tests.fakes import FakeBackend
+from tests.stand_in import still
+
+NODES = ("n1", "n2", "n3")
+
+
+class Wired:
+    """A cluster whose wire meets what a test says, and whose kernel counts what it says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.backend = FakeBackend(folder, NODES)
+        self.meters = PacketMeters(self.backend)
+        self.system = still(nodes=NODES)
+        self.links = {
+            (place.source, place.target): link_between(
+                place.source,
+                place.target,
+                address=place.address,
+                upstream_host=place.upstream_host,
+                ports={"peer": 7001},
+            )
+            for place in self.backend.layout.links
+        }
+        self.mesh = SimpleNamespace(links=self.links)
+        self.wire = self
+        self.meets = Met(answered=True, kind=Outcome.ANSWERED, took_s=0.001)
+        self.close_s = 0.0
+        self.seen = Serving(Outcome.TLS, 0.001)
+        self.asked: list[tuple[str, str, float, int]] = []
+
+    @property
+    def as_cluster(self) -> Cluster:
+        return cast("Cluster", self)
+
+    def ask(self, source: str, target: str, *, timeout_s: float, padding_bytes: int = 0) -> Met:
+        self.asked.append((source, target, timeout_s, padding_bytes))
+        return self.meets
+
+    def close_time_s(self, source: str, target: str, *, timeout_s: float) -> float:
+        return min(self.close_s, timeout_s)
+
+    def look(self, source: str, target: str, *, timeout_s: float) -> Serving:
+        return self.seen
+
+    def endpoint(self, node: str) -> Endpoint:
+        return Endpoint(node, "127.0.0.1", {})
+
+    def link(self, name: str) -> Link:
+        source, target = name.split(">")
+        return self.links[source, target]
+
+    def count(self, link: str, **counts: int) -> None:
+        before = self.backend.counts or {one.name: Traffic() for one in self.links.values()}
+        self.backend.counts = before | {link: before[link] + Traffic(**counts)}
+
+
+@pytest.fixture
+def wired(tmp_path: Path) -> Wired:
+    return Wired(tmp_path)
+
+
+def shows(probe: Probe) -> bool:
+    return probe.look().present
+
+
+# -- probes ------------------------------------------------------------------------------------
+
+MET = {
+    "answered": Met(answered=True, kind=Outcome.ANSWERED, took_s=0.001),
+    "closed, as its server does": Met(answered=True, kind=Outcome.CLOSED, took_s=0.001),
+    "closed": Met(answered=False, kind=Outcome.CLOSED, took_s=0.001),
+    "refused": Met(answered=False, kind=Outcome.REFUSED, took_s=0.001),
+    "timed_out": Met(answered=False, kind=Outcome.TIMED_OUT, took_s=0.3),
+    "unreachable": Met(answered=False, kind=Outcome.UNREACHABLE, took_s=0.3),
+    "reset": Met(answered=False, kind=Outcome.RESET, took_s=0.001),
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "shown"),
+    [
+        (cannot_pass, {"closed", "refused", "timed_out", "unreachable", "reset"}),
+        (never_answered, {"timed_out", "unreachable"}),
+        (is_reset, {"reset"}),
+    ],
+)
+def test_which_outcome_shows_the_fault(
+    wired: Wired, make: Callable[[Cluster, Link], Probe], shown: set[str]
+) -> None:
+    probe = make(wired.as_cluster, wired.link("n1>n2"))
+    found = set()
+    for name, met in MET.items():
+        wired.meets = met
+        if shows(probe):
+            found.add(name)
+    assert found == shown
+    assert {one[:2] for one in wired.asked} == {("n1", "n2")}, "from the source, on that link"
+    assert "n1>n2" in probe.name
+
+
+def test_an_answer_is_late_from_the_delay_on_and_only_when_it_came(wired: Wired) -> None:
+    probe = answers_late(wired.as_cluster, wired.link("n1>n2"), at_least_s=0.5, padding_bytes=99)
+    for answered, took_s, present in ((True, 0.5, True), (True, 0.49, False), (False, 9, False)):
+        wired.meets = Met(answered, Outcome.ANSWERED, took_s)
+        assert shows(probe) is present
+    _, _, timeout_s, padding_bytes = wired.asked[0]
+    assert timeout_s > 0.5, "it waits for longer than the delay"
+    assert padding_bytes == 99
+
+
+def test_a_close_is_late_from_the_delay_on(wired: Wired) -> None:
+    probe = closes_late(wired.as_cluster, wired.link("n1>n2"), at_least_s=0.5)
+    wired.close_s = 0.49
+    assert not shows(probe)
+    for wired.close_s in (0.5, 60.0):
+        assert shows(probe)
+
+
+def test_what_a_link_serves(wired: Wired) -> None:
+    probe = serves(wired.as_cluster, wired.link("n1>n2"), kind=Outcome.PLAINTEXT)
+    assert not shows(probe)
+    wired.seen = Serving(Outcome.PLAINTEXT, 0.001)
+    assert shows(probe)
+
+
+def test_a_distrusted_certificate_is_that_one_for_that_reason(wired: Wired) -> None:
+    probe = is_distrusted(
+        wired.as_cluster, wired.link("n1>n2"), fingerprint="ab", reason=Distrust.EXPIRED
+    )
+    for fingerprint, reason, present in (
+        ("ab", Distrust.EXPIRED, True),
+        ("ab", None, False),
+        ("ab", Distrust.UNKNOWN_AUTHORITY, False),
+        ("cd", Distrust.EXPIRED, False),
+        (None, Distrust.EXPIRED, False),
+    ):
+        wired.seen = Serving(
+            Outcome.TLS, 0.001, fingerprint=fingerprint, trusted=reason is None, reason=reason
+        )
+        assert shows(probe) is present
+
+
+# -- meters ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "counted"),
+    [
+        (refused(), 100_000),
+        (reset(), 100_000 + 1 + 1000),
+        (delayed(0.1), 100_000 + 1 + 1000),
+        (dropped(("upstream",)), 100_000 + 1),
+        (dropped(("downstream",)), 100_000 + 1000),
+    ],
+    ids=lambda one: one.label if isinstance(one, Shape) else "",
+)
+def test_only_packets_that_met_the_shape_count(wired: Wired, shape: Shape, counted: int) -> None:
+    wired.count("n2>n1", asked=7, refused=7, got=7)  # another link's are nothing to it
+    meter = packets_met(wired.as_cluster, {"n1>n2": shape})
+    before = meter.read()
+    wired.count("n1>n2", asked=1, answered=10, sent=100, got=1000, opened=10_000, refused=100_000)
+    assert meter.read() - before == counted
+
+
+def test_the_packets_of_several_links_are_summed(wired: Wired) -> None:
+    wired.count("n1>n2", got=1)
+    links = [wired.link("n1>n2"), wired.link("n2>n1")]
+    meter = packets_of(wired.as_cluster, links, "answers", "got")
+    wired.count("n2>n1", got=2)
+    wired.count("n1>n3", got=4)
+    assert meter.read() == 3
+    assert meter.name == "answers on 2 links"
+    assert failures_of(wired.as_cluster, links, "answers", "got").read() == 3
+
+
+def test_where_nothing_counts_and_nobody_tells_nothing_is_offered(wired: Wired) -> None:
+    link = wired.link("n1>n2")
+    with pytest.raises(NotApplicable, match="no counters of the kernel"):
+        packets_met(wired.as_cluster, {link.name: delayed(0.1)})
+    with pytest.raises(NotApplicable, match="no counters of the kernel"):
+        packets_of(wired.as_cluster, [link], "packets", "got")
+    offers: list[Callable[[], object]] = [
+        lambda: packets_met(wired.as_cluster, {link.name: refused()}),
+        lambda: failures_of(wired.as_cluster, [link], "packets", "refused"),
+    ]
+    for offer in offers:
+        with pytest.raises(NotApplicable, match="do not tell their failures"):
+            offer()
+
+
+def test_where_nothing_counts_the_sources_word_on_those_links_counts(wired: Wired) -> None:
+    told: dict[str, dict[str, int]] = {"n1": {"n2": 1, "n3": 50}, "n2": {"n1": 5}}
+
+    def ask(endpoint: Endpoint, _timeout_s: float) -> dict[str, int]:
+        if endpoint.node not in told:
+            raise Unobserved("refused")
+        return told[endpoint.node]
+
+    wired.system = still(nodes=NODES, failures=ask)
+    meter = packets_met(wired.as_cluster, {"n1>n2": refused(), "n2>n1": refused()})
+    assert meter.read() == 6
+    told["n1"] = {"n2": 4}
+    assert meter.read() == 9
+    del told["n2"]
+    told["n1"] = {"n2": 0}  # started anew
+    assert meter.read() == 9, "it never goes back"
+
+
+def test_delays_are_not_felt_by_what_nodes_tell(wired: Wired) -> None:
+    wired.system = still(nodes=NODES, failures=lambda *_: cast("Any", {"n2": 1}))
+    with pytest.raises(NotApplicable):
+        packets_met(wired.as_cluster, {"n1>n2": refused(), "n2>n1": delayed(0.1)})

@@ -1,0 +1,170 @@
+"""A cluster's folders, files, certificates and mounts: whose they are, and that all of it goes."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from chaoskit.certificates import Authority
+from chaoskit.history import Recorder
+from chaoskit.journal import Journal
+from chaoskit.node import Node
+from chaoskit.ownership import Kind
+from chaoskit.provision import Workshop
+from chaoskit.redaction import Redactor
+from chaoskit.system import ConfigFile, Placement
+from tests.fakes import OWNER, FakeBackend
+from tests.stand_in import NODES, still
+
+
+def files(placement: Placement) -> list[ConfigFile]:
+    credential = placement.credential
+    if credential is None:
+        return []
+    return [
+        ConfigFile("certificate.pem", credential.certificate_pem),
+        ConfigFile("key.pem", credential.key_pem, secret=True),
+        ConfigFile("authority.pem", placement.authority_pem),
+    ]
+
+
+@dataclass
+class Rig:
+    """A workshop whose journal, backend and run folder are a test's own."""
+
+    folder: Path
+    kept: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    redactor: Redactor = field(default_factory=Redactor)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(f"provision-{os.getpid()}", folder=self.folder / "journal")
+        self.scratch = self.folder / self.journal.name("c1")
+        self.backend = FakeBackend(self.scratch, NODES)
+        self.recorder = Recorder(self.folder / "history.jsonl")
+        self.workshop = Workshop(
+            self.scratch,
+            self.folder / "nodes",
+            self.journal,
+            self.redactor,
+            lambda system, release: f"{system.name}:{release.label}",
+            lambda reference: f"sha256:{reference}",
+            self.kept.__setitem__,
+        )
+
+    def furnish(self, authority: Authority | None = None, *, faulty: bool = False) -> list[Node]:
+        self.workshop.open()
+        system = still(files=files)
+        found = self.workshop.furnish(
+            system, system.releases[0], {}, self.backend, authority, self.recorder, faulty=faulty
+        )
+        assert tuple(found) == NODES
+        return list(found.values())
+
+    def announced(self) -> set[tuple[Kind, str]]:
+        return {(one.kind, one.identity) for one in self.journal.outstanding()}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.workshop.clear()
+    assert made.journal.finish() == ()
+    made.recorder.close()
+
+
+def test_nothing_is_made_that_the_journal_does_not_name(rig: Rig) -> None:
+    rig.furnish()
+    assert rig.announced() == {(Kind.FOLDER, str(rig.scratch))}
+    assert {one.name for one in rig.folder.iterdir() if one.is_dir()} == {
+        "journal",
+        "nodes",  # for the logs
+        rig.scratch.name,
+    }
+
+
+def test_folders_are_the_nodes_own(rig: Rig) -> None:
+    for node in rig.furnish():
+        data, config = node.folders.data, node.folders.config
+        assert data == rig.scratch / node.name / "data"
+        assert data.stat().st_mode & 0o777 == 0o700
+        assert config == rig.scratch / node.name / "config"
+        assert node.image == "still:1"
+        if os.geteuid() == 0:
+            assert (data.stat().st_uid, data.stat().st_gid) == OWNER
+
+
+def test_a_key_is_for_its_node_alone_and_never_in_the_run_folder(rig: Rig) -> None:
+    keys = set()
+    for node in rig.furnish(Authority()):
+        path = node.folders.config / "key.pem"
+        assert path.stat().st_mode & 0o777 == 0o400
+        key = path.read_bytes()
+        keys.add(key)
+        assert key not in rig.redactor.clean(b"it says " + key)
+    assert len(keys) == len(NODES)
+    assert [one for one in (rig.folder / "nodes").rglob("*") if one.is_file()] == []
+
+
+def test_a_certificate_is_for_every_address_at_which_its_node_appears(rig: Rig) -> None:
+    (node, *_) = rig.furnish(Authority())
+    leaf = x509.load_pem_x509_certificate((node.folders.config / "certificate.pem").read_bytes())
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    place = rig.backend.layout
+    assert set(names.get_values_for_type(x509.DNSName)) == {"a", "localhost"}
+    assert set(names.get_values_for_type(x509.IPAddress)) == {
+        ipaddress.ip_address(one)
+        for one in (
+            "127.0.0.1",
+            *place.proxies,
+            place.nodes["a"],
+            place.watch["a"],
+            *(link.address for link in place.links if link.target == "a"),
+        )
+    }
+
+
+def test_without_a_secure_port_there_are_no_keys(rig: Rig) -> None:
+    assert [list(node.folders.config.iterdir()) for node in rig.furnish()] == [[], [], []]
+
+
+def test_how_each_node_runs_is_kept(rig: Rig) -> None:
+    nodes = rig.furnish()
+    for node in nodes:
+        node.create()
+    rig.workshop.inspect(NODES, rig.backend)
+    assert rig.kept == {name: {"argv": ["still", "--name", name]} for name in NODES}
+
+
+def test_what_is_cleared_is_gone_from_the_disk_and_from_the_journal(rig: Rig) -> None:
+    (node, *_) = rig.furnish()
+    (node.folders.data / "deep").mkdir()
+    (node.folders.data / "deep" / "file").write_bytes(b"x")
+    rig.workshop.clear()
+    assert not rig.scratch.exists()
+    assert rig.announced() == set()
+
+
+@pytest.mark.engine
+def test_faulty_storage_is_announced_mounted_and_gone_again(rig: Rig) -> None:
+    nodes = rig.furnish(faulty=True)
+    mounts = {node.folders.data for node in nodes}
+    assert rig.announced() == {(Kind.FOLDER, str(rig.scratch))} | {
+        (Kind.MOUNT, str(path)) for path in mounts
+    }
+    for node in nodes:
+        assert node.storage.serves()
+        assert node.folders.data.is_mount()
+        (node.folders.data / "file").write_bytes(b"through")
+        assert (rig.scratch / node.name / "data" / "file").read_bytes() == b"through"
+    rig.workshop.clear()
+    assert not any(path.is_mount() for path in mounts)
+    assert not rig.scratch.exists()
+    assert rig.announced() == set()
