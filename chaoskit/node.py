@@ -78,6 +78,7 @@ class Node:
         authority_pem: bytes,
         image: str,
         storage: FaultyMount | None,
+        keep_secret: Callable[[bytes], None],
     ) -> None:
         self.name = name
         self.state = "created"
@@ -86,6 +87,7 @@ class Node:
         self.folders = folders
         self.image = image
         self._storage = storage
+        self._keep_secret = keep_secret
         self._system = system
         self._backend = backend
         self._recorder = recorder
@@ -180,7 +182,9 @@ class Node:
             self._write(self.folders.config / relative, content, secret=secret)
 
     def _write(self, path: Path, content: bytes, *, secret: bool) -> None:
-        """Replace a file in one step, readable by the node alone when it is secret."""
+        """Replace a file in one step; a secret one is for the node alone, and in no log of ours."""
+        if secret:
+            self._keep_secret(content)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.draft")
         draft.unlink(missing_ok=True)

@@ -93,6 +93,7 @@ class Workshop:
                 authority_pem=authority.certificate_pem if authority else b"",
                 image=self.image(system, release),
                 storage=mounted,
+                keep_secret=self.redactor.register,
             )
             node.configure(node.configuration)
             return node

@@ -560,3 +560,12 @@ def test_a_node_that_nobody_looked_at_leaves_a_page(tmp_path: Path) -> None:
     assert len(kept) < len(lines)
     (tmp_path / "history.jsonl").write_text("".join(kept))
     assert report.write(tmp_path).exists()
+
+
+def test_a_cluster_that_never_started_leaves_a_page(tmp_path: Path) -> None:
+    write_run(tmp_path, [next(iter(SCENARIOS))])
+    lines = (tmp_path / "history.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if '"f":"state"' not in line.replace(" ", "")]
+    assert len(kept) < len(lines)
+    (tmp_path / "history.jsonl").write_text("".join(kept))
+    assert report.write(tmp_path).exists()

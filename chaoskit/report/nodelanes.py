@@ -69,7 +69,7 @@ def _states(
     spans: list[Span] = []
     shown = before = ""
     ends = [*(event.time_s for event in states[1:]), experiment.end_s]
-    for event, end_s in zip(states, ends, strict=True):
+    for event, end_s in zip(states, ends, strict=False):  # a node that never started has no state
         if end_s < experiment.start_s:
             continue
         start_s = max(event.time_s, experiment.start_s)
