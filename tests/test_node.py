@@ -49,6 +49,7 @@ class Rig:
 
     def __init__(self, folder: Path) -> None:
         self.backend = FakeBackend(folder, ("a",))
+        self.kept: list[bytes] = []
         self.recorder = Recorder(folder / "history.jsonl")
         self.folders = Folders(folder / "a" / "data", folder / "a" / "config")
         for one in (self.folders.data, self.folders.config):
@@ -72,6 +73,7 @@ class Rig:
             authority_pem=b"",
             image="still:1",
             storage=None,
+            keep_secret=self.kept.append,
         )
         self.node.configure(self.node.configuration)
 
@@ -227,6 +229,7 @@ def test_its_files_are_its_own_and_secrets_for_it_alone(rig: Rig) -> None:
         "node.toml": (b"level = low\n", 0o444),
         "keys/own.pem": (b"\x00key\xff", 0o400),
     }
+    assert rig.kept == [b"\x00key\xff"]  # before it was written: no log of ours may hold it
     if os.geteuid() == 0:
         for name in rig.config():
             found = (rig.folders.config / name).stat()
