@@ -56,7 +56,8 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_the_page_counts_runs_of_one_way_and_tells_the_last() -> None:
-    text = page([record("GO", upgraded(2, "s1")), no_go(), no_go()])
+    text = page([record("GO", upgraded(2, "s1")), no_go(), no_go() | {"took_s": 10.0}])
+    assert "| 1 of 5 | 10 s |" in text
     assert "GO 1 of 3, NO-GO 2 of 3" in text
     assert "1.3.9 -> 1.4.7 (forward): NO-GO" in text
     for part in (
