@@ -61,6 +61,14 @@ class NoBeaconStored(SyncRefused):
     """The first round asked for is not stored yet."""
 
 
+class StreamReplaced(SyncRefused):
+    """The same address has asked again; its newer stream goes on."""
+
+
+class TooManyStreams(SyncRefused):
+    """As many others are being served as may be."""
+
+
 class UnknownNetwork(BeaconError):
     """No network of this id, or of this chain, is known here."""
 
