@@ -101,7 +101,11 @@ class Backend(Protocol):
         ...
 
     def prepare(self) -> None:
-        """Make the network and both proxies; every node starts in the gate of the dead."""
+        """Make the network; from now on `layout` does not change."""
+        ...
+
+    def start_proxies(self) -> None:
+        """Start both proxies; every node starts in the gate of the dead."""
         ...
 
     def create(self, spec: ProcessSpec) -> None:

@@ -131,8 +131,7 @@ class DockerBackend:
     # -- making --------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Make the network and both proxies; every node starts in the gate of the dead."""
-        image = ensure_proxy_image(self._engine)
+        """Make the network and the host's rules; from now on `layout` does not change."""
         self._make_network()
         self._rules = hostrules.rules(
             self._bridge,
@@ -145,6 +144,10 @@ class DockerBackend:
         resolver = self._scratch / "resolv.conf"
         # a name that /etc/hosts does not have fails at once instead of waiting for a forwarder
         resolver.write_text("nameserver 127.0.0.1\n")
+
+    def start_proxies(self) -> None:
+        """Start both proxies; every node starts in the gate of the dead."""
+        image = ensure_proxy_image(self._engine)
         with ThreadPoolExecutor(2, thread_name_prefix="proxies") as pool:
             for done in [
                 pool.submit(self._make_proxy, proxy, image) for proxy in (self._mesh, self._watch)

@@ -80,11 +80,12 @@ class Cluster:
             stack.callback(self._retire)
             self._prepare(stack)
             self._start_nodes()
+            started_s = clock.monotonic()
             self.observers = stack.enter_context(
                 Observers(self.system, self._endpoints(), self.recorder)
             )
             self._watches = self._watch(stack)
-            self.await_steady_state(timeout_s=self.system.start_timeout_s)
+            self._await_steady(since_s=started_s, timeout_s=self.system.start_timeout_s)
             self._workshop.inspect(self.nodes, self.backend)
             self._cleanup = stack.pop_all()
         return self
@@ -119,13 +120,13 @@ class Cluster:
         )
 
     def _prepare(self, stack: ExitStack) -> None:
-        """Network and proxies on one side, the nodes' folders and files on the other."""
+        """The network, then its proxies on one side, the nodes' folders and files on the other."""
         if any(port.secure for port in self.system.ports):
             self.authority = Authority()
-        with ThreadPoolExecutor(2, thread_name_prefix="prepare") as pool:
-            network = pool.submit(self.backend.prepare)
-            furnished = pool.submit(
-                self._workshop.furnish,
+        self.backend.prepare()
+        with ThreadPoolExecutor(1, thread_name_prefix="prepare") as pool:
+            proxies = pool.submit(self.backend.start_proxies)
+            self.nodes = self._workshop.furnish(
                 self.system,
                 self._release(),
                 dict(self.setting.settings),
@@ -134,8 +135,7 @@ class Cluster:
                 self.recorder,
                 faulty=self.setting.storage,
             )
-            self.nodes = furnished.result()
-            network.result()
+            proxies.result()
         self._record_self("started")
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="create") as pool:
             creating = [pool.submit(node.create) for node in self.nodes.values()]
@@ -257,12 +257,15 @@ class Cluster:
 
         What was seen before this call does not count.
         """
-        called_s = clock.monotonic()
+        self._await_steady(since_s=clock.monotonic(), timeout_s=timeout_s)
+
+    def _await_steady(self, *, since_s: float, timeout_s: float) -> None:
+        """As `await_steady_state`; samples that began at `since_s` or later count."""
 
         def steady() -> bool:
             seen = self.observers.latest()
             answers = {node: one for node, one in seen.items() if one is not None}
-            fresh = self.observers.all_asked_since(called_s)
+            fresh = self.observers.all_asked_since(since_s)
             return fresh and len(answers) == len(seen) and self.system.steady(answers)
 
         clock.wait_until(

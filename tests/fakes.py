@@ -90,6 +90,9 @@ class FakeBackend:
     def prepare(self) -> None:
         self.said.append("prepare")
 
+    def start_proxies(self) -> None:
+        self.said.append("start_proxies")
+
     def create(self, spec: ProcessSpec) -> None:
         self.said.append(f"create {spec.node}")
         self.specs[spec.node] = spec
