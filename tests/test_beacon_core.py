@@ -260,6 +260,20 @@ def test_a_round_made_late_is_followed_after_the_catch_up_period_by_the_next() -
     assert bench.core.wake_s == bench.schedule.time_of(21)
 
 
+def test_catching_up_ends_with_the_current_round_not_one_before_it() -> None:
+    bench = Bench(last=Bench().chain[8])
+    now_s = bench.during(10)
+    bench.handle(Started(), bench.during(9))
+    bench.handle(Tick(), now_s)
+    bench.send(1, 9, now_s)
+    bench.send(2, 9, now_s)
+    sent = only(Broadcast, bench.handle(Tick(), now_s + 1.0))
+    assert [effect.partial.round for effect in sent] == [10]
+    bench.send(1, 10, now_s + 1.1)
+    assert only(Store, bench.send(2, 10, now_s + 1.1)) != []
+    assert bench.core.wake_s == bench.schedule.time_of(11)
+
+
 def test_a_synced_round_is_not_followed_by_one_of_ours() -> None:
     bench = Bench()
     effects = bench.handle(Started(), bench.during(20))
@@ -300,6 +314,39 @@ def test_unchained_partials_count_whatever_they_say_of_the_round_before() -> Non
         effects = bench.handle(PartialArrived(bench.partial(index, 1, previous)), bench.during(1))
     assert [effect.beacon for effect in only(Store, effects)] == [bench.chain[1]]
     assert bench.core.last.previous_signature == b""
+
+
+def test_a_synced_unchained_round_is_stored_without_what_it_says_of_the_one_before() -> None:
+    bench = Bench(chained=False)
+    asked = following(bench, bench.during(3))
+    sent = Beacon(1, b"whatever", bench.chain[1].signature)
+    effects = bench.handle(SyncArrived(asked.attempt, None, sent), bench.during(3))
+    assert effects == [Store(bench.chain[1], aggregated=False)]
+
+
+def test_a_recovered_signature_that_does_not_verify_is_not_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.handle(Started(), GENESIS_S - 1)
+    monkeypatch.setattr(FastSigning, "recover", lambda *_: bytes(8))
+    for index in (1, 2, 3):
+        assert only(Store, bench.send(index, 1, bench.during(1))) == []
+    monkeypatch.undo()
+    for index in (1, 2, 3):
+        effects = bench.send(index, 1, bench.during(1))
+    assert only(Store, effects) == [Store(bench.chain[1], aggregated=True)]
+
+
+def test_no_partial_outlives_its_round() -> None:
+    bench = Bench()
+    bench.handle(Started(), GENESIS_S - 1)
+    for number in (1, 2):
+        for index in (1, 2, 3):
+            bench.send(index, number, bench.during(2))
+    bench.send(7, 3, bench.during(2))
+    assert bench.core.last == bench.chain[2]
+    assert len(bench.core._cache) == 1
 
 
 # ---- partials that are refused, in their order -------------------------------------------------
@@ -382,6 +429,7 @@ def test_the_same_partial_again_is_not_verified_again(monkeypatch: pytest.Monkey
 def test_one_members_nonsense_takes_no_others_place() -> None:
     cache = PartialCache()
     assert cache.add(1, b"", 2, b"honest") == 1
+    assert cache.add(1, b"", 2, b"honest") == 0
     for number in range(3 * PARTIALS_OF_ONE_MEMBER):
         cache.add(1, number.to_bytes(2, "big"), 1, b"nonsense")
     assert len(cache) == PARTIALS_OF_ONE_MEMBER + 1
@@ -480,9 +528,19 @@ def test_rounds_made_here_meanwhile_do_not_disturb_a_sync() -> None:
     assert arrived == [Store(bench.chain[2], aggregated=False)]
 
 
-def test_nothing_is_synced_before_genesis() -> None:
+def test_an_unchained_sync_has_no_gap_either() -> None:
+    bench = Bench(chained=False)
+    asked = following(bench, bench.during(3))
+    effects = bench.handle(SyncArrived(asked.attempt, None, bench.chain[2]), bench.during(3))
+    assert effects[0] == SyncStop(asked.attempt)
+    assert bench.core.last == bench.chain[0]
+
+
+def test_nothing_is_synced_before_genesis_or_ahead_of_the_clock() -> None:
     bench = Bench()
-    assert only(SyncFrom, bench.handle(Started(), GENESIS_S - 1)) == []
+    assert bench.handle(Started(), GENESIS_S - 1) == []
+    bench = Bench(last=Bench().chain[5])
+    assert bench.handle(Started(), bench.during(4)) == []
 
 
 # ---- serving others ----------------------------------------------------------------------------
@@ -531,6 +589,9 @@ def test_an_address_has_one_stream_and_all_together_have_a_bound() -> None:
     [effect] = bench.handle(SyncAsked(9, "one more", 0), now_s)
     assert isinstance(effect, StreamClose)
     assert isinstance(effect.refusal, TooManyStreams)
+    [replaced] = bench.handle(SyncAsked(9, "peer 0", 0), now_s)
+    assert isinstance(replaced, StreamClose)
+    assert isinstance(replaced.refusal, StreamReplaced)
 
 
 def test_we_are_a_member_of_our_network() -> None:

@@ -176,8 +176,7 @@ class Core:
                     self._sync(self._schedule.next_round(self._now_s))
 
     def _sync(self, up_to: int) -> None:
-        if self._now_s >= self._schedule.genesis_s:
-            self._following.request(up_to, self.last, self._now_s)
+        self._following.request(up_to, self.last, self._now_s)
 
     def _sign(self, round_number: int, previous: bytes) -> None:
         made = self._signed
