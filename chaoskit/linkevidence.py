@@ -2,9 +2,10 @@
 Evidence for what was done to links: probes of ours, and the kernel's counters.
 
 Owns: the probes and meters that link faults share. Effective comes from a dial of ours in the
-source's own network; felt from packets that entered a tampered stream, or were refused, as the
-proxy's kernel counted them. Where no kernel counts, felt is what nodes say failed with their peers,
-and a fault that makes nothing fail is not offered. Never from Toxiproxy's own word or counters.
+source's own network, and absence too: a fault is gone when the opposite was seen, not when nothing
+can be seen any more. Felt comes from packets that entered a tampered stream, or were refused, as
+the proxy's kernel counted them. Where no kernel counts, felt is what nodes say failed with their
+peers, and a fault that makes nothing fail is not offered. Never from Toxiproxy's own word.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from chaoskit.cluster import Cluster
+from chaoskit.errors import ChaosError
 from chaoskit.fault import Meter, Probe, Sighting
 from chaoskit.handshake import Distrust, Outcome
 from chaoskit.mesh import Link, Shape
@@ -22,6 +24,18 @@ from chaoskit.wire import HANDSHAKE_TIMEOUT_S
 ANSWER_TIMEOUT_S = 0.3
 _LATE_TIMEOUT_S = 5.0  # a TLS hello and its answer are some 3 kB: that long at 1 kB/s
 _SILENT = {Outcome.TIMED_OUT, Outcome.UNREACHABLE}
+
+
+def _told(*, present: bool, gone: bool, detail: str) -> Sighting:
+    """
+    What a look says: there, or gone because the opposite was seen.
+
+    Raises ChaosError for a look that met neither: a node that does not listen yet has not lost the
+    fault that was put on it.
+    """
+    if not present and not gone:
+        raise ChaosError(f"neither there nor gone: {detail}")
+    return Sighting(present, detail)
 
 
 def cannot_pass(cluster: Cluster, link: Link) -> Probe:
@@ -39,7 +53,7 @@ def never_answered(cluster: Cluster, link: Link) -> Probe:
 
     def look() -> Sighting:
         met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
-        return Sighting(met.kind in _SILENT, str(met))
+        return _told(present=met.kind in _SILENT, gone=met.answered, detail=str(met))
 
     return Probe(f"an answer on {link.name}", look)
 
@@ -49,7 +63,7 @@ def is_reset(cluster: Cluster, link: Link) -> Probe:
 
     def look() -> Sighting:
         met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
-        return Sighting(met.kind is Outcome.RESET, str(met))
+        return _told(present=met.kind is Outcome.RESET, gone=met.answered, detail=str(met))
 
     return Probe(f"a reset on {link.name}", look)
 
@@ -66,7 +80,8 @@ def answers_late(
             timeout_s=4 * at_least_s + _LATE_TIMEOUT_S,
             padding_bytes=padding_bytes,
         )
-        return Sighting(met.answered and met.took_s >= at_least_s, str(met))
+        late = met.took_s >= at_least_s
+        return _told(present=met.answered and late, gone=met.answered and not late, detail=str(met))
 
     return Probe(f"the answer's delay on {link.name}", look)
 
@@ -88,7 +103,11 @@ def serves(cluster: Cluster, link: Link, *, kind: Outcome) -> Probe:
 
     def look() -> Sighting:
         seen = cluster.wire.look(link.source, link.target, timeout_s=HANDSHAKE_TIMEOUT_S)
-        return Sighting(seen.kind is kind, f"{seen.kind.value}, trusted: {seen.trusted}")
+        return _told(
+            present=seen.kind is kind,
+            gone=seen.kind is Outcome.TLS,
+            detail=f"{seen.kind.value}, trusted: {seen.trusted}",
+        )
 
     return Probe(f"a TLS hello on {link.name}", look)
 
@@ -98,9 +117,12 @@ def is_distrusted(cluster: Cluster, link: Link, *, fingerprint: str, reason: Dis
 
     def look() -> Sighting:
         seen = cluster.wire.look(link.source, link.target, timeout_s=HANDSHAKE_TIMEOUT_S)
-        same = seen.fingerprint == fingerprint and seen.reason is reason
         why = seen.reason.value if seen.reason else "trusted"
-        return Sighting(same, f"{seen.kind.value} {(seen.fingerprint or '')[:12]}, {why}")
+        return _told(
+            present=seen.fingerprint == fingerprint and seen.reason is reason,
+            gone=seen.kind is Outcome.TLS and seen.fingerprint != fingerprint,
+            detail=f"{seen.kind.value} {(seen.fingerprint or '')[:12]}, {why}",
+        )
 
     return Probe(f"the certificate on {link.name}", look)
 
@@ -115,7 +137,9 @@ def packets_met(cluster: Cluster, shapes: Mapping[str, Shape]) -> Meter:
     if not cluster.backend.counts_packets:
         if not all(shape.cutting for shape in shapes.values()):
             cluster.meters.read()
-        return _told(cluster, [one for one in cluster.mesh.links.values() if one.name in shapes])
+        return _failures(
+            cluster, [one for one in cluster.mesh.links.values() if one.name in shapes]
+        )
 
     def read() -> int:
         counted = cluster.meters.read()
@@ -152,11 +176,11 @@ def failures_of(cluster: Cluster, links: Sequence[Link], what: str, kind: str) -
     counts packets, failures that the links' sources tell of.
     """
     if not cluster.backend.counts_packets:
-        return _told(cluster, links)
+        return _failures(cluster, links)
     return packets_of(cluster, links, what, kind)
 
 
-def _told(cluster: Cluster, links: Sequence[Link]) -> Meter:
+def _failures(cluster: Cluster, links: Sequence[Link]) -> Meter:
     names = _counted([link.name for link in links])
     return Meter(f"failures that nodes tell of on {names}", PeerCounts(cluster, links).read)
 

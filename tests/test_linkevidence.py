@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from chaoskit.cluster import Cluster
-from chaoskit.errors import NotApplicable
+from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.fault import Probe
 from chaoskit.handshake import Distrust, Outcome, Serving
 from chaoskit.linkevidence import (
@@ -91,8 +91,12 @@ def wired(tmp_path: Path) -> Wired:
     return Wired(tmp_path)
 
 
-def shows(probe: Probe) -> bool:
-    return probe.look().present
+def shows(probe: Probe) -> bool | None:
+    """Whether a look shows the fault, or its absence; None for neither."""
+    try:
+        return probe.look().present
+    except ChaosError:
+        return None
 
 
 # -- probes ------------------------------------------------------------------------------------
@@ -116,23 +120,23 @@ MET = {
         (is_reset, {"reset"}),
     ],
 )
-def test_which_outcome_shows_the_fault(
+def test_which_outcome_shows_the_fault_and_which_that_it_is_gone(
     wired: Wired, make: Callable[[Cluster, Link], Probe], shown: set[str]
 ) -> None:
     probe = make(wired.as_cluster, wired.link("n1>n2"))
-    found = set()
+    found: dict[bool | None, set[str]] = {True: set(), False: set(), None: set()}
     for name, met in MET.items():
         wired.meets = met
-        if shows(probe):
-            found.add(name)
-    assert found == shown
+        found[shows(probe)].add(name)
+    assert found[True] == shown
+    assert found[False] == {"answered", "closed, as its server does"}, "nothing else is sound"
     assert {one[:2] for one in wired.asked} == {("n1", "n2")}, "from the source, on that link"
     assert "n1>n2" in probe.name
 
 
 def test_an_answer_is_late_from_the_delay_on_and_only_when_it_came(wired: Wired) -> None:
     probe = answers_late(wired.as_cluster, wired.link("n1>n2"), at_least_s=0.5, padding_bytes=99)
-    for answered, took_s, present in ((True, 0.5, True), (True, 0.49, False), (False, 9, False)):
+    for answered, took_s, present in ((True, 0.5, True), (True, 0.49, False), (False, 9, None)):
         wired.meets = Met(answered, Outcome.ANSWERED, took_s)
         assert shows(probe) is present
     _, _, timeout_s, padding_bytes = wired.asked[0]
@@ -150,9 +154,12 @@ def test_a_close_is_late_from_the_delay_on(wired: Wired) -> None:
 
 def test_what_a_link_serves(wired: Wired) -> None:
     probe = serves(wired.as_cluster, wired.link("n1>n2"), kind=Outcome.PLAINTEXT)
-    assert not shows(probe)
+    assert shows(probe) is False
     wired.seen = Serving(Outcome.PLAINTEXT, 0.001)
     assert shows(probe)
+    for kind in (Outcome.RESET, Outcome.CLOSED, Outcome.REFUSED, Outcome.TIMED_OUT):
+        wired.seen = Serving(kind, 0.001)  # a node that does not listen yet
+        assert shows(probe) is None
 
 
 def test_a_distrusted_certificate_is_that_one_for_that_reason(wired: Wired) -> None:
@@ -161,15 +168,17 @@ def test_a_distrusted_certificate_is_that_one_for_that_reason(wired: Wired) -> N
     )
     for fingerprint, reason, present in (
         ("ab", Distrust.EXPIRED, True),
-        ("ab", None, False),
-        ("ab", Distrust.UNKNOWN_AUTHORITY, False),
+        ("ab", None, None),
+        ("ab", Distrust.UNKNOWN_AUTHORITY, None),
         ("cd", Distrust.EXPIRED, False),
-        (None, Distrust.EXPIRED, False),
+        ("cd", None, False),
     ):
         wired.seen = Serving(
             Outcome.TLS, 0.001, fingerprint=fingerprint, trusted=reason is None, reason=reason
         )
         assert shows(probe) is present
+    wired.seen = Serving(Outcome.REFUSED, 0.001)
+    assert shows(probe) is None
 
 
 # -- meters ------------------------------------------------------------------------------------
