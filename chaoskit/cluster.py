@@ -120,11 +120,11 @@ class Cluster:
         )
 
     def _prepare(self, stack: ExitStack) -> None:
-        """The network, then its proxies on one side, the nodes' folders and files on the other."""
+        """The network; then its proxies on one side, the nodes' files and processes on the other."""
         if any(port.secure for port in self.system.ports):
             self.authority = Authority()
         self.backend.prepare()
-        with ThreadPoolExecutor(1, thread_name_prefix="prepare") as pool:
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="prepare") as pool:
             proxies = pool.submit(self.backend.start_proxies)
             self.nodes = self._workshop.furnish(
                 self.system,
@@ -135,10 +135,9 @@ class Cluster:
                 self.recorder,
                 faulty=self.setting.storage,
             )
-            proxies.result()
-        self._record_self("started")
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="create") as pool:
             creating = [pool.submit(node.create) for node in self.nodes.values()]
+            proxies.result()
+            self._record_self("started")
             self.mesh = stack.enter_context(wired(self.system, self.backend, self.recorder))
             for one in creating:
                 one.result()
