@@ -120,7 +120,7 @@ class Cluster:
         )
 
     def _prepare(self, stack: ExitStack) -> None:
-        """The network; then its proxies on one side, the nodes' files and processes on the other."""
+        """The network; then proxies on one side, the nodes' files and processes on the other."""
         if any(port.secure for port in self.system.ports):
             self.authority = Authority()
         self.backend.prepare()
