@@ -172,8 +172,8 @@ def _steps_told(one: Mapping[str, Any]) -> list[str]:
     if one["put_back"] is not None:
         held = "holds" if one["put_back"]["back"] else "does not hold"
         back = one["put_back"]
-        lines.append(f"\nPutting {back['member']} back {held}: {_moved(back['move'])}.")
-        lines += [f"\n* {_gone(gone)}" for gone in back["exits"]]
+        lines += ["", f"Putting {back['member']} back {held}: {_moved(back['move'])}.", ""]
+        lines += [f"* {_gone(gone)}" for gone in back["exits"]]
     return lines
 
 
@@ -182,11 +182,12 @@ def _moved(move: Mapping[str, Any]) -> str:
     if move["held"]:
         return f"{way} in {move['took_s']:.1f} s"
     how = "does not serve" if move["exit_code"] is None else f"exit {move['exit_code']}"
-    return f"{way} {how} {move['words']}".rstrip()
+    return ", ".join(filter(None, (f"{way}: {how}", move["words"])))
 
 
 def _gone(gone: Mapping[str, Any]) -> str:
-    return f"{gone['member']} exited by itself, code {gone['exit_code']} {gone['words']}".rstrip()
+    ended = f"{gone['member']} exited by itself, code {gone['exit_code']}"
+    return ", ".join(filter(None, (ended, gone["words"])))
 
 
 def main(argv: Sequence[str]) -> int:

@@ -61,7 +61,7 @@ def test_the_page_counts_runs_of_one_way_and_tells_the_last() -> None:
     assert "GO 1 of 3, NO-GO 2 of 3" in text
     assert "1.3.9 -> 1.4.7 (forward): NO-GO" in text
     for part in (
-        'exit 1 "no"',
+        'exit 1, "no"',
         "s2 exited by itself, code 2",
         "Putting s1 back does not hold",
         "no_unexpected_exit",
@@ -74,7 +74,7 @@ def test_the_page_counts_runs_of_one_way_and_tells_the_last() -> None:
 def test_a_way_back_is_told_with_its_time() -> None:
     text = page([record("GO", upgraded(3, "s2", ways_back=CLOSED))])
     assert "way back 0.4 s after it: 2 -> 1 in 1.0 s" in text
-    assert "way back 12.0 s after it: 2 -> 1 exit 1" in text
+    assert "way back 12.0 s after it: 2 -> 1: exit 1" in text
 
 
 def test_the_page_is_written_from_runs_alone(
