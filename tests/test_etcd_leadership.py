@@ -82,6 +82,18 @@ def test_a_member_that_was_cut_off_disturbs_the_majority_when_it_returns() -> No
     assert (seen.process, disturbed_at.time_s) == ("a", 12.0)
 
 
+def test_a_stall_does_not_raise_the_term_by_ten() -> None:
+    def risen(by: int) -> Leads:
+        def leads(node: str, time_s: float) -> tuple[str, int]:
+            return ("leader" if node == "a" else "follower"), 3 + (by if time_s >= 12.5 else 0)
+
+        return leads
+
+    for by, excusable in ((1, True), (3, True), (4, False), (10, False)):
+        found = judged(story(risen(by), acts=CUT))
+        assert [one.excusable for one in found] == [excusable], by
+
+
 def test_one_observation_makes_the_difference() -> None:
     tape = story(always("a", 3), acts=CUT)
     assert judged(tape) == []

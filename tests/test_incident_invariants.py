@@ -265,6 +265,18 @@ def test_every_write_of_the_others_is_quick_after_the_heal() -> None:
     assert len(judged(promise, tape.history())) == 1
 
 
+def test_writes_that_wait_for_somebody_elses_term_are_no_victims_of_a_stall() -> None:
+    promise = writes_are_answered_after_the_heal(("a",), for_s=3.0, within_s=1.0)
+    for term, excusable in ((2, True), (9, False)):
+        tape = healed("ok", healed_s=2.0, end_s=20.0)
+        tape.observe(1.95, "a", term=1)
+        tape.observe(4.5, "a", term=term)
+        slow = tape.invoke(4.0, 1, "put", node="a", key="k", value="x")
+        tape.answer(5.5, slow, "ok", revision=9)
+        (found,) = judged(promise, tape.history())
+        assert found.excusable is excusable
+
+
 # -- puts_stay_near_the_calibrated -------------------------------------------------------------
 
 
