@@ -70,7 +70,7 @@ class Course:
         return f"healed {duration(self.healed_s - self.fault.time_s)} later"
 
     def level_again(self) -> str:
-        """How long after the heal every node answered ready at the same progress."""
+        """How long after the heal every node answered ready, in the same term."""
         if self.healed_s is None:
             return ""
         latest: dict[str, Event] = {}
