@@ -131,8 +131,14 @@ class DockerBackend:
     # -- making --------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Make the network and the host's rules; from now on `layout` does not change."""
+        """Make the network; from now on `layout` does not change."""
         self._make_network()
+        resolver = self._scratch / "resolv.conf"
+        # a name that /etc/hosts does not have fails at once instead of waiting for a forwarder
+        resolver.write_text("nameserver 127.0.0.1\n")
+
+    def _let_proxies_through(self) -> None:
+        """The host's rules: between containers nothing passes, but to and from the proxies."""
         self._rules = hostrules.rules(
             self._bridge,
             [*self.layout.proxies, self._plan.link_range, self._plan.watch_range],
@@ -141,16 +147,14 @@ class DockerBackend:
         for rule in self._rules:
             self._journal.will_create(Kind.HOST_RULE, " ".join(rule), undo=hostrules.undo(rule))
             hostrules.add(rule)
-        resolver = self._scratch / "resolv.conf"
-        # a name that /etc/hosts does not have fails at once instead of waiting for a forwarder
-        resolver.write_text("nameserver 127.0.0.1\n")
 
     def start_proxies(self) -> None:
         """Start both proxies; every node starts in the gate of the dead."""
         image = ensure_proxy_image(self._engine)
-        with ThreadPoolExecutor(2, thread_name_prefix="proxies") as pool:
+        with ThreadPoolExecutor(3, thread_name_prefix="proxies") as pool:
             for done in [
-                pool.submit(self._make_proxy, proxy, image) for proxy in (self._mesh, self._watch)
+                pool.submit(self._let_proxies_through),
+                *(pool.submit(self._make_proxy, one, image) for one in (self._mesh, self._watch)),
             ]:
                 done.result()
 
