@@ -270,9 +270,11 @@ def test_writes_that_wait_for_somebody_elses_term_are_no_victims_of_a_stall() ->
     for term, excusable in ((2, True), (9, False)):
         tape = healed("ok", healed_s=2.0, end_s=20.0)
         tape.observe(1.95, "a", term=1)
-        tape.observe(4.5, "a", term=term)
         slow = tape.invoke(4.0, 1, "put", node="a", key="k", value="x")
         tape.answer(5.5, slow, "ok", revision=9)
+        tape.observe(6.0, "a", term=1, role="without a leader")
+        tape.observe(6.2, "a", term=term, role="leader")
+        tape.observe(6.3, "a", term=99, role="leader")
         (found,) = judged(promise, tape.history())
         assert found.excusable is excusable
 

@@ -22,7 +22,6 @@ from suites.etcd.leadership import elections_explain
 
 _WRITES = ("put", "txn")
 _FEWEST_PUTS = 20
-_SAMPLE_S = 0.7  # an observer's interval and time-out: what ended a write is seen a little later
 
 
 def _last_heal(history: History) -> Event:
@@ -111,15 +110,17 @@ def writes_are_answered_after_the_heal(
 def _elections_explain(
     history: History, nodes: Collection[str], heal: Event, write: Attempt
 ) -> bool:
-    """Whether the term that `nodes` show never rose faster than by their own elections."""
-    seen = [
-        event
-        for event in history.of("observe")
-        if event.process in nodes
-        and event.type == "ok"
-        and event.value.get("term") is not None
-        and event.time_s <= _end_s(write, history) + _SAMPLE_S
-    ]
+    """
+    Whether the term that `nodes` show never rose faster than by their own elections, from the heal
+    until a leader was seen after the write's end.
+    """
+    seen: list[Event] = []
+    for event in history.of("observe"):
+        if event.process not in nodes or event.type != "ok" or event.value.get("term") is None:
+            continue
+        seen.append(event)
+        if event.value["role"] == "leader" and event.time_s > _end_s(write, history):
+            break
     return all(
         elections_explain(
             later.value["term"] - sooner.value["term"],
