@@ -9,6 +9,7 @@ terminal. What is heavy is imported by the command that needs it.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ import typer
 
 from chaoskit.console import say
 from chaoskit.errors import ChaosError, UsageError
-from chaoskit.verdict import Verdict, exit_code, usage_exit_code
+from chaoskit.verdict import USAGE_EXIT_CODE, Verdict, exit_code, usage_exit_code
 
 if TYPE_CHECKING:
     from chaoskit.session import Choices
@@ -313,7 +314,12 @@ def sweep() -> None:
 
 def main() -> None:
     """Run the command line; the entry point `chaoskit`."""
-    app(prog_name="chaoskit")
+    try:
+        app(prog_name="chaoskit")
+    except SystemExit as ended:  # what cannot be read is refused by the library, with its own 2
+        if ended.code == USAGE_EXIT_CODE and "--exit-for-bisect" in sys.argv:
+            raise SystemExit(usage_exit_code(for_bisect=True)) from None
+        raise
 
 
 if __name__ == "__main__":
