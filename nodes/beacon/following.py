@@ -7,7 +7,9 @@ verify: the peer that sent one is left for the next.
 
 Rules: a request for what is stored already is dropped. While a sync runs, another replaces it only
 SYNC_EXPIRY_PERIODS after the last round it brought (or after its beginning). Peers are tried in
-random order, each once; when all have failed, the next round's time brings the next request.
+random order, each once; when all have failed, the next round's time brings the next request. Who
+replaces a sync goes on with the peers that it has not tried: a peer that answers is found after as
+many expiries as there are peers that swallow requests, where drand would draw anew each time.
 """
 
 from __future__ import annotations
@@ -54,10 +56,11 @@ class Following:
             if now_s <= self._heard_s + self._expiry_s:
                 return
             self._emit(SyncStop(self._attempt))
+        if not self._untried or not self.running:
+            self._untried = self._random.sample(self._peers, len(self._peers))
         self.running = True
         self._up_to = up_to
         self._heard_s = now_s
-        self._untried = self._random.sample(self._peers, len(self._peers))
         self._next_peer(last)
 
     def accepts(self, event: SyncArrived, last: Beacon, now_s: float) -> bool:
