@@ -15,6 +15,7 @@ from chaoskit.errors import ChaosError
 from chaoskit.fault import Meter, Probe, Sighting
 from chaoskit.node import Node
 from chaoskit.storage_control import Operation
+from chaoskit.system import ConfigFile
 
 _PROBE_TIMEOUT_S = 10.0
 
@@ -74,6 +75,19 @@ def runs_as_configured(node: Node, *, argv: tuple[str, ...]) -> Probe:
         return Sighting(runs == argv, " ".join(runs) or "no process")
 
     return Probe(f"the command line of {node.name}", look)
+
+
+def holds(node: Node, file: ConfigFile) -> Probe:
+    """Seen when the file in the node's configuration folder has this content."""
+    path = node.folders.config / file.path
+
+    def look() -> Sighting:
+        if not path.is_file():
+            return Sighting(present=False, detail="no such file")
+        same = path.read_bytes() == file.content
+        return Sighting(same, "as configured" if same else "another content")
+
+    return Probe(f"{file.path} of {node.name}", look)
 
 
 def syncs_slowly(node: Node, *, at_least_s: float) -> Probe:

@@ -1,0 +1,72 @@
+"""
+For each fault the same test with the workload off: effective, never felt, INVALID.
+
+On toys, which say nothing to each other unless a client asks: nothing of theirs can meet a fault.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+
+import pytest
+
+from chaoskit import clock
+from chaoskit.backend_docker import DockerBackend
+from chaoskit.errors import InvariantViolated
+from chaoskit.experiment import Experiment, summary
+from chaoskit.fault import inject, resolved
+from chaoskit.verdict import Verdict
+from suites.toys.system import PEER_PORT
+from tests.toy_clusters import CASES, FOREIGN, LOAD_PER_S, PLAIN, Bench, Case, bench
+
+__all__ = ["bench"]
+pytestmark = pytest.mark.engine
+
+QUIET_S = 0.7
+FAULTS = [
+    replace(case, kind=PLAIN) if case.kind == FOREIGN else case for case in CASES if case.heals
+]
+
+
+@pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.name)
+def test_without_a_workload_no_fault_is_felt(bench: Bench, case: Case) -> None:
+    cluster = bench.cluster(case.kind)
+    fault, _ = resolved(case.thing, cluster)
+    experiment = Experiment(cluster, f"{case.name} without a workload", "pytest")
+    experiment.begin()
+    cluster.experiment = experiment
+    with inject(fault, into=cluster) as injected:
+        cluster.hold(QUIET_S)
+        assert not injected.felt()
+    with pytest.raises(InvariantViolated):
+        cluster.check()
+    verdict = experiment.end(None)
+    assert verdict.verdict is Verdict.INVALID, summary(verdict)
+    assert "was effective but never felt" in summary(verdict)
+
+
+def test_one_packet_round_the_proxy_is_infra(bench: Bench) -> None:
+    cluster = bench.cluster(PLAIN)
+    backend = cluster.backend
+    assert isinstance(backend, DockerBackend)
+    experiment = Experiment(cluster, "a packet goes round", "pytest")
+    experiment.begin()
+    cluster.experiment = experiment
+    one, other = list(cluster.nodes)[:2]
+
+    def packet() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as past:
+            past.sendto(b"x", (backend.layout.nodes[other], PEER_PORT))
+
+    with cluster.loaded(LOAD_PER_S):
+        cluster.await_progress(by=5, timeout_s=10)
+        assert backend.went_round() == 0
+        backend.inside(one, packet, timeout_s=5.0)
+        clock.wait_until(lambda: backend.went_round() > 0, what="the count", timeout_s=5.0)
+        with pytest.raises(InvariantViolated):
+            cluster.check()
+    verdict = experiment.end(None)
+    cluster.poison("a packet went round its proxy")
+    assert verdict.verdict is Verdict.INFRA, summary(verdict)
+    assert summary(verdict) == "bypass: 1 packets tried to go round the proxy"

@@ -1,0 +1,169 @@
+"""
+Real clusters of toys for tests that try every fault: the cases, and one cluster at a time.
+
+Owns: which fault is shown on which cluster, and using a cluster again as long as it is found as it
+was made; it is rebuilt otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaoskit import clock
+from chaoskit.cluster import Cluster
+from chaoskit.rundir import TestVerdict
+from chaoskit.session import Choices, Session, open_session
+from chaoskit.setting import Setting
+from chaoskit.system import System
+from faults.broken_connections import HalfOpenConnections, ResetConnections, SlowClose
+from faults.full_disk import FullDisk
+from faults.kill import Kill
+from faults.partition import Bridge, Isolate, OneWay, Split
+from faults.pause import Pause
+from faults.reconfigure import Reconfigure
+from faults.slow_link import NarrowLink, SlowLink
+from faults.slow_storage import SlowStorage
+from faults.tls_mismatch import TlsMismatch, WrongPort
+from faults.upgrade import Upgrade
+from faults.wrong_certificate import WrongCertificate
+from suites.etcd.system import SYSTEM as ETCD
+from suites.toys.system import toys
+from tests.sabotage import Actuator, Way
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LOAD_PER_S = 40.0
+STEADY_TIMEOUT_S = 15.0
+
+PLAIN, STORED, SECURE, FOREIGN = "plain", "stored", "secure", "foreign"
+SYSTEMS: dict[str, System] = {
+    PLAIN: toys(3),
+    STORED: toys(3),
+    SECURE: toys(3, secure=True),
+    FOREIGN: ETCD,  # toys keep their connections: a slow close is nothing to them
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault or change, on which cluster, what carries it out, and in how many calls."""
+
+    thing: Any
+    kind: str
+    actuator: Actuator
+    calls: int = 2
+
+    @property
+    def name(self) -> str:
+        flaw = getattr(self.thing, "flaw", "") or getattr(self.thing, "style", "")
+        return type(self.thing).__name__ + (f"-{flaw}" if flaw else "")
+
+    @property
+    def heals(self) -> bool:
+        return hasattr(self.thing, "inject")
+
+
+LINK = ("leader", "follower")
+CASES = [
+    Case(Split(("follower",), style="refused"), PLAIN, Actuator.TOXIPROXY),
+    Case(Split(("follower",), style="dropped"), PLAIN, Actuator.TOXIPROXY),
+    Case(Isolate("leader"), PLAIN, Actuator.TOXIPROXY),
+    Case(Bridge(*LINK), PLAIN, Actuator.TOXIPROXY),
+    Case(OneWay("leader", ("follower",)), PLAIN, Actuator.TOXIPROXY),
+    Case(SlowLink(*LINK, delay_s=0.1), PLAIN, Actuator.TOXIPROXY),
+    Case(NarrowLink(*LINK), PLAIN, Actuator.TOXIPROXY),
+    Case(ResetConnections(*LINK), PLAIN, Actuator.TOXIPROXY),
+    Case(HalfOpenConnections(*LINK), PLAIN, Actuator.TOXIPROXY),
+    Case(Kill("follower"), PLAIN, Actuator.ENGINE, calls=1),
+    Case(Pause("follower"), PLAIN, Actuator.ENGINE, calls=1),
+    Case(Upgrade("follower", to="2"), PLAIN, Actuator.RECREATION, calls=1),
+    Case(SlowStorage("follower", delay_s=0.1), STORED, Actuator.STORAGE, calls=1),
+    Case(FullDisk("follower"), STORED, Actuator.STORAGE, calls=1),
+    Case(WrongPort("leader", "follower"), SECURE, Actuator.TOXIPROXY, calls=1),
+    Case(TlsMismatch("follower"), SECURE, Actuator.FILES, calls=1),
+    Case(WrongCertificate("follower", "foreign_authority"), SECURE, Actuator.FILES, calls=1),
+    Case(WrongCertificate("follower", "expired"), SECURE, Actuator.FILES, calls=1),
+    Case(WrongCertificate("follower", "wrong_name"), SECURE, Actuator.FILES, calls=1),
+    Case(Reconfigure("follower", {"peer_tls": "off"}), SECURE, Actuator.FILES, calls=1),
+    Case(SlowClose(*LINK, delay_s=0.3), FOREIGN, Actuator.TOXIPROXY),
+]
+
+
+@dataclass
+class Bench:
+    """One cluster at a time, used again while it is found as it was made; and the table."""
+
+    session: Session
+    table: dict[tuple[str, Way], TestVerdict] = field(default_factory=dict)
+    built: int = 0
+    reused: int = 0
+    _kind: str = ""
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _cluster: Cluster | None = None
+    _pristine: dict[str, str] = field(default_factory=dict)
+
+    def cluster(self, kind: str) -> Cluster:
+        """A cluster of this kind as it was made, with a leader."""
+        held = self._cluster
+        if held is not None and kind == self._kind and self._is_pristine(held):
+            self.reused += 1
+            return held
+        self.close()
+        release = SYSTEMS[kind].releases[0 if kind != FOREIGN else -1].label
+        setting = Setting(release=release, storage=kind == STORED, load_per_s=LOAD_PER_S)
+        cluster = self._stack.enter_context(self.session.cluster(SYSTEMS[kind], setting))
+        self._cluster, self._kind, self._pristine = cluster, kind, cluster.fingerprint()
+        self.built += 1
+        with cluster.loaded(LOAD_PER_S):
+            self.await_leader(cluster)
+        return cluster
+
+    def await_leader(self, cluster: Cluster) -> None:
+        """Toys elect one when they are asked."""
+
+        def led() -> bool:
+            seen = [one for one in cluster.latest().values() if one is not None]
+            return "leader" in [one.role for one in seen] and len(seen) == len(cluster.nodes)
+
+        clock.wait_until(led, what="a leader of the toys", timeout_s=STEADY_TIMEOUT_S)
+
+    def _is_pristine(self, cluster: Cluster) -> bool:
+        return not cluster.poisoned and cluster.fingerprint() == self._pristine
+
+    def close(self) -> None:
+        """Take the cluster down."""
+        self._cluster = None
+        self._stack.close()
+        self._stack = ExitStack()
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("sabotage")
+    before = os.environ.get("XDG_STATE_HOME")
+    os.environ["XDG_STATE_HOME"] = str(folder / "state")
+    choices = Choices(
+        seed="7f3a",
+        project=REPOSITORY,
+        runs=folder,
+        command="make sabotage",
+        subnets="10.237.0.0/16",
+    )
+    try:
+        with open_session(choices, system="toys", say=lambda _: None) as session:
+            made = Bench(session)
+            try:
+                yield made
+            finally:
+                made.close()
+    finally:
+        if before is None:
+            del os.environ["XDG_STATE_HOME"]
+        else:
+            os.environ["XDG_STATE_HOME"] = before
