@@ -61,8 +61,10 @@ class _Carried:
                 self.facts[event.f, value["source"], value["target"]] = event
             case "observe":
                 self._progress(event)
-            case "fault":
+            case "fault" if event.type == "invoke":
                 self.faults[value["id"]] = [event]
+            case "fault":  # refused, before anything was changed
+                self.faults.pop(value["id"], None)
             case "effective" | "felt" | "heal":
                 self._fault(event)
 

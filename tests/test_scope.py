@@ -114,6 +114,17 @@ def test_a_fault_still_in_force_is_carried_over_with_its_evidence() -> None:
     assert faults_were_felt(scope.history) == ()
 
 
+def test_a_fault_that_was_refused_is_over() -> None:
+    tape = Tape()
+    tape.fault(1.0, 1, ["a"])
+    tape.add(1.1, "chaoskit", "fault", "fail", id=1, cause="no secure port")
+    tape.scope(2.0, "start")
+    tape.scope(4.0, "end")
+    (scope,) = scopes(tape.history())
+    assert scope.history.of("fault") == []
+    assert faults_were_felt(scope.history) == ()
+
+
 @pytest.mark.parametrize(("ended", "verdict"), [(True, Verdict.PASS), (False, Verdict.UNKNOWN)])
 def test_a_test_that_the_runs_end_cut_off_is_unknown(ended: bool, verdict: Verdict) -> None:  # noqa: FBT001
     tape = Tape()
