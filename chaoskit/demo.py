@@ -96,6 +96,9 @@ def _play(
     tally = Tally()
     with cluster.loaded(_LOAD_PER_S):
         try:
+            # some systems choose their leader when there is work: then a look at everybody
+            cluster.await_progress(by=1, timeout_s=_PROGRESS_TIMEOUT_S)
+            cluster.await_steady_state(timeout_s=_RECOVERY_S)
             with inject(catalogue.make(act.fault, act.fields), into=cluster) as fault:
                 fault.await_felt(timeout_s=_FELT_TIMEOUT_S)
                 cluster.await_progress(by=_PROGRESS, timeout_s=_PROGRESS_TIMEOUT_S)
