@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from chaoskit import hostrules, proc
 from chaoskit.addressing import AddressPlan, address_plan, free_subnets
 from chaoskit.backend import Layout, LinkPlace, ProcessSpec
+from chaoskit.clock import wait_until
 from chaoskit.engine import Completed, ContainerSpec, Engine, Mount
 from chaoskit.errors import ChaosError, EngineFailed
 from chaoskit.journal import Journal
@@ -36,6 +37,7 @@ T = TypeVar("T")
 NODE_OWNER = (10001, 10001)
 _DATA, _CONFIG = "/data", "/config"
 _EXIT_TIMEOUT_S = 10.0
+_NETWORK_POLL_S = 0.1
 _SUBNET_TRIES = 8
 _WORKERS = 8
 
@@ -349,11 +351,31 @@ class DockerBackend:
             ]:
                 done.result()
         if self._network:
-            self._engine.remove_network(self._network)
-            self._journal.removed(Kind.NETWORK, self._prefix)
+            self._remove_network()
         for rule in self._rules:
             if hostrules.remove(rule):  # else it stays in the journal, for the reaper to find
                 self._journal.removed(Kind.HOST_RULE, " ".join(rule))
+
+    def _remove_network(self) -> None:
+        """The engine lets go of an endpoint a while after its container is gone: asked again."""
+        answers = [""]
+
+        def gone() -> bool:
+            try:
+                self._engine.remove_network(self._network)
+            except EngineFailed as error:
+                answers.append(str(error))
+                return False
+            return True
+
+        wait_until(
+            gone,
+            what=f"the network {self._prefix} to be removed",
+            timeout_s=_EXIT_TIMEOUT_S,
+            poll_s=_NETWORK_POLL_S,
+            last=lambda: answers[-1],
+        )
+        self._journal.removed(Kind.NETWORK, self._prefix)
 
     def _remove(self, name: str) -> None:
         self._engine.remove_container(name)

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit import clock, proc
+from chaoskit import backend_docker, clock, proc
 from chaoskit.backend import ProcessSpec
 from chaoskit.backend_docker import DockerBackend
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, EngineFailed, UsageError, WaitTimedOut
 from chaoskit.handshake import Outcome
+from chaoskit.ownership import Kind
 from chaoskit.packets import Traffic
 from chaoskit.session import Session
 from chaoskit.setting import Setting
@@ -309,6 +310,40 @@ def test_a_range_without_room_is_said_at_once(both: tuple[Session, Cluster]) -> 
                 scratch=Path("/nowhere"),
                 subnets=subnets,
             )
+
+
+class Slow:
+    """An engine that lets go of a network when it was asked for the third time."""
+
+    def __init__(self, *, asks: int) -> None:
+        self.asks = asks
+
+    def remove_network(self, _: str) -> None:
+        self.asks -= 1
+        if self.asks:
+            raise EngineFailed("the engine answered 403: it has active endpoints")
+
+
+def test_a_network_that_the_engine_still_holds_is_asked_for_again(
+    both: tuple[Session, Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, cluster = both
+    backend = DockerBackend(
+        session.engine,
+        docker_of(cluster)._journal,
+        cluster="c8",
+        nodes=("n1",),
+        scratch=Path("/nowhere"),
+        subnets="10.231.0.0/16",
+    )
+    backend._journal.will_create(Kind.NETWORK, backend._prefix)
+    monkeypatch.setattr(backend, "_engine", Slow(asks=3))
+    backend._remove_network()
+    assert backend._prefix not in {one.identity for one in backend._journal.outstanding()}
+    monkeypatch.setattr(backend, "_engine", Slow(asks=-1))
+    monkeypatch.setattr(backend_docker, "_EXIT_TIMEOUT_S", 0.3)
+    with pytest.raises(WaitTimedOut, match=r"to be removed; last seen: .*active endpoints"):
+        backend._remove_network()
 
 
 def test_what_was_never_created_cannot_be_asked(both: tuple[Session, Cluster]) -> None:
