@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
+from nodes import bls
 from nodes.beacon.core import Core, Place, genesis
 from nodes.beacon.errors import InvalidPartial
+from nodes.beacon.group import Group
 from nodes.beacon.messages import (
     Answer,
     Beacon,
@@ -40,7 +42,8 @@ from nodes.beacon.messages import (
     Tick,
 )
 from nodes.beacon.rounds import Schedule
-from nodes.beacon.signing import Signing
+from nodes.beacon.share import Share
+from nodes.beacon.signing import GroupSigning, Signing
 
 _PRIME = 2**61 - 1
 GENESIS_S = 1_000_000
@@ -407,4 +410,23 @@ def fast_world(
         check=check,
     )
     world.now_s = GENESIS_S - 1.0
+    return world
+
+
+def real_world(group: Group, shares: Iterable[Share]) -> World:
+    """The members of a group, by address, with its real signatures; none started."""
+    addresses = {member.index: member.identity.address for member in group.members}
+
+    def maker(share: Share) -> Callable[[Beacon], Core]:
+        place = Place(group.id, group.schedule, group.catchup_period_s, addresses, share.index)
+        signing = GroupSigning(group, share)
+        return lambda last: Core(place, signing, last=last, random=Random(share.index))
+
+    def check(beacon: Beacon, previous: bytes) -> bool:
+        message = group.scheme.digest(beacon.round, previous)
+        return bls.verify(group.scheme, group.chain().public_key, message, beacon.signature)
+
+    makers = {addresses[share.index]: maker(share) for share in shares}
+    world = World(Random(1), group.schedule, makers, seed=group.genesis_seed, check=check)
+    world.now_s = group.genesis_s - 0.5
     return world

@@ -53,9 +53,8 @@ from nodes.beacon.messages import (
 from nodes.beacon.rounds import Schedule
 from nodes.beacon.serving import STREAMS_AT_MOST
 from nodes.beacon.share import read_share
-from nodes.beacon.signing import GroupSigning
 from nodes.beacon.transitions import TRANSITIONS, Phase, Step, Trigger, phase_of
-from tests.beacon_simulation import GENESIS_S, SEED, FastGroup, FastSigning, World
+from tests.beacon_simulation import GENESIS_S, SEED, FastGroup, FastSigning, World, real_world
 
 PERIOD_S = 3
 ADDRESSES = {0: "n0:1", 1: "n1:1", 2: "n2:1", 3: "n3:1", 7: "n7:1"}
@@ -99,27 +98,12 @@ def only(kind: type[_Effect], effects: Sequence[Effect]) -> list[_Effect]:
 
 
 def world_of(folder: Folder) -> World:
-    """The four members of a recorded network, by address, as cores of ours."""
+    """The four members of a recorded network as cores of ours."""
     group = read_group(*layout.read(folder.path / MEMBERS[0] / "drand_group.toml"))
-    addresses = {member.index: member.identity.address for member in group.members}
-    makers: dict[str, Callable[[Beacon], Core]] = {}
-    for member in MEMBERS:
-        share = read_share(*layout.read(folder.path / member / "dist_key.private"))
-        place = Place(group.id, group.schedule, group.catchup_period_s, addresses, share.index)
-        signing = GroupSigning(group, share)
-
-        def make(last: Beacon, place: Place = place, signing: GroupSigning = signing) -> Core:
-            return Core(place, signing, last=last, random=Random(1))
-
-        makers[addresses[share.index]] = make
-
-    def check(beacon: Beacon, previous: bytes) -> bool:
-        message = group.scheme.digest(beacon.round, previous)
-        return bls.verify(group.scheme, group.chain().public_key, message, beacon.signature)
-
-    world = World(Random(1), group.schedule, makers, seed=group.genesis_seed, check=check)
-    world.now_s = group.genesis_s - 0.5
-    return world
+    shares = [
+        read_share(*layout.read(folder.path / member / "dist_key.private")) for member in MEMBERS
+    ]
+    return real_world(group, shares)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=str)

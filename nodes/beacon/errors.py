@@ -67,11 +67,3 @@ class StreamReplaced(SyncRefused):
 
 class TooManyStreams(SyncRefused):
     """As many others are being served as may be."""
-
-
-class UnknownNetwork(BeaconError):
-    """No network of this id, or of this chain, is known here."""
-
-
-class NotStarted(BeaconError):
-    """The network has no group yet: its ceremony has not ended."""
