@@ -7,6 +7,8 @@ from random import Random
 from typing import TypeVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.beacon_vectors import FOLDERS, MEMBERS, Folder
 
@@ -22,11 +24,12 @@ from nodes.beacon.errors import (
     InvalidPartial,
     NoBeaconStored,
     OwnIndex,
+    PartialRefused,
     StreamReplaced,
     TooManyStreams,
     UnknownIndex,
 )
-from nodes.beacon.group import read_group
+from nodes.beacon.group import Group, read_group
 from nodes.beacon.messages import (
     Answer,
     Beacon,
@@ -52,7 +55,8 @@ from nodes.beacon.messages import (
 )
 from nodes.beacon.rounds import Schedule
 from nodes.beacon.serving import STREAMS_AT_MOST
-from nodes.beacon.share import read_share
+from nodes.beacon.share import Share, read_share
+from nodes.beacon.signing import GroupSigning
 from nodes.beacon.transitions import TRANSITIONS, Phase, Step, Trigger, phase_of
 from tests.beacon_simulation import GENESIS_S, SEED, FastGroup, FastSigning, World, real_world
 
@@ -97,13 +101,17 @@ def only(kind: type[_Effect], effects: Sequence[Effect]) -> list[_Effect]:
 # ---- real members ------------------------------------------------------------------------------
 
 
-def world_of(folder: Folder) -> World:
-    """The four members of a recorded network as cores of ours."""
+def recorded(folder: Folder) -> tuple[Group, list[Share]]:
+    """A recorded network's group, and its four members' shares."""
     group = read_group(*layout.read(folder.path / MEMBERS[0] / "drand_group.toml"))
-    shares = [
+    return group, [
         read_share(*layout.read(folder.path / member / "dist_key.private")) for member in MEMBERS
     ]
-    return real_world(group, shares)
+
+
+def world_of(folder: Folder) -> World:
+    """The four members of a recorded network as cores of ours."""
+    return real_world(*recorded(folder))
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=str)
@@ -139,6 +147,59 @@ def test_a_real_member_that_was_down_catches_up_to_the_same_rounds() -> None:
     assert set(world.lasts().values()) == {8}
     signatures = [beacon.signature.hex() for beacon in world.nodes[late].store[1:]]
     assert signatures == [beacon["signature"] for beacon in folder.published["beacons"]]
+
+
+MUTATIONS = ("bit", "index", "cut", "longer", "round", "upon", "infinity", "another's")
+
+
+@given(folder=st.sampled_from(FOLDERS), how=st.sampled_from(MUTATIONS), seed=st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_a_real_partial_that_was_changed_is_refused_and_costs_no_round(
+    folder: Folder, how: str, seed: int
+) -> None:
+    draw = Random(seed)
+    group, shares = recorded(folder)
+    signings = {share.index: GroupSigning(group, share) for share in shares}
+    addresses = {member.index: member.identity.address for member in group.members}
+    place = Place(group.id, group.schedule, 1.0, addresses, 0)
+    core = Core(place, signings[0], last=genesis(group.genesis_seed), random=draw)
+    now_s = group.genesis_s + 0.5
+    core.handle(Started(), group.genesis_s - 1)
+    core.handle(Tick(), now_s)
+    index = draw.choice([1, 2, 3])
+    good = signings[index].sign(1, group.genesis_seed)
+    changed, upon, number = bytearray(good), group.genesis_seed, 1
+    match how:
+        case "bit":
+            changed[draw.randrange(len(good))] ^= 1 << draw.randrange(8)
+        case "index":
+            changed[:2] = draw.choice([0, 4, 255, 65535, index % 3 + 1]).to_bytes(2, "big")
+        case "cut":
+            del changed[draw.randrange(len(good)) :]
+        case "longer":
+            changed += bytes(draw.randrange(1, 200))
+        case "round":
+            number = 2
+        case "upon":
+            upon = draw.randbytes(32)
+        case "infinity":
+            changed[2:] = b"\xc0" + bytes(len(good) - 3)
+        case _:
+            changed[2:] = signings[index % 3 + 1].sign(1, group.genesis_seed)[2:]
+    effects = core.handle(PartialArrived(Partial(number, upon, bytes(changed))), now_s)
+    if how == "upon" and not group.scheme.chained:
+        assert only(Kept, effects) != [], "nothing covers it there"
+    else:
+        [answer] = effects
+        assert isinstance(answer, Answer)
+        assert isinstance(answer.refusal, PartialRefused)
+    stored = []
+    for other in (1, 2, 3):
+        whole = Partial(1, group.genesis_seed, signings[other].sign(1, group.genesis_seed))
+        stored += only(Store, core.handle(PartialArrived(whole), now_s))
+    assert [effect.beacon.signature.hex() for effect in stored] == [
+        folder.published["beacons"][0]["signature"]
+    ]
 
 
 # ---- the table ---------------------------------------------------------------------------------
