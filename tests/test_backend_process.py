@@ -31,6 +31,7 @@ from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
 from faults.broken_connections import SlowClose
 from faults.kill import Kill
+from faults.reconfigure import Reconfigure
 from faults.slow_link import SlowLink
 from faults.upgrade import Upgrade
 from suites.toys.system import toys
@@ -143,7 +144,7 @@ def test_a_process_is_announced_before_it_is_made_and_carries_the_mark(
         return real(*arguments, **more)  # type: ignore[call-overload]
 
     monkeypatch.setattr(subprocess, "Popen", popen)
-    started(backend, tmp_path, TALKS)
+    next(started(backend, tmp_path, TALKS))  # the kernel shows an environment a little after exec
     assert announced == [True]
     assert backend.pid("n1") in [one.pid for one in identity.marked(mark(journal.run))]
     record = read(journal.path)
@@ -314,6 +315,20 @@ def test_what_cannot_be_proven_is_not_offered(session: Session) -> None:
         assert cluster.fingerprint() == before
     with pytest.raises(NotApplicable, match="no faulty storage"):
         cluster_of(session, 3, storage=True)
+
+
+@NO_ENGINE
+def test_a_reconfiguration_is_witnessed_and_one_of_nothing_refused_before_its_first_change(
+    session: Session,
+) -> None:
+    system = toys(3, secure=True)
+    with session.cluster(system, Setting(release="1")) as cluster:
+        before = cluster.fingerprint()
+        with pytest.raises(NotApplicable, match="change nothing about n1"):
+            apply(Reconfigure("n1", {"colour": "blue"}), to=cluster)
+        assert cluster.fingerprint() == before
+        assert apply(Reconfigure("n1", {"peer_tls": "off"}), to=cluster)
+        assert "--insecure" in cluster.node("n1").command_line()
 
 
 @NO_ENGINE

@@ -217,7 +217,9 @@ def test_it_is_healed_when_the_body_raises(rig: Rig, block: object) -> None:
     with pytest.raises(OSError, match="the body"):
         block(rig.node)
     assert rig.node.state == "running"
-    assert rig.node.command_line() == before
+    clock.wait_until(  # the kernel shows arguments a little after exec
+        lambda: rig.node.command_line() == before, what="its own arguments", timeout_s=5
+    )
     clock.wait_until(lambda: not rig.node.frozen(), what="the thaw", timeout_s=5)
 
 

@@ -12,9 +12,10 @@ import pytest
 from chaoskit import clock
 from chaoskit.backend import ProcessSpec
 from chaoskit.cluster import Cluster
-from chaoskit.node import Node
+from chaoskit.node import Folders, Node
 from chaoskit.processevidence import (
     delayed_calls,
+    holds,
     is_frozen,
     is_full,
     is_gone,
@@ -25,7 +26,7 @@ from chaoskit.processevidence import (
     syncs_slowly,
 )
 from chaoskit.storage_control import Operation, OperationCount, StorageCounters
-from chaoskit.system import Observation
+from chaoskit.system import ConfigFile, Observation
 from tests.fakes import FakeBackend
 
 ARGV = ("sleep", "600")
@@ -105,6 +106,16 @@ def test_started_from(child: Child, state: str, image: str, *, present: bool) ->
     child.state, child.image_id = state, image
     seen = started_from(child.as_node, image_id="sha256:one").look()
     assert (seen.present, seen.detail) == (present, f"{state}, from {image}")
+
+
+def test_a_file_holds_what_was_asked(tmp_path: Path) -> None:
+    node = cast("Node", SimpleNamespace(name="n1", folders=Folders(tmp_path, tmp_path)))
+    probe = holds(node, ConfigFile("a.conf", b"blue"))
+    assert not probe.look().present
+    (tmp_path / "a.conf").write_bytes(b"red")
+    assert not probe.look().present
+    (tmp_path / "a.conf").write_bytes(b"blue")
+    assert probe.look().present
 
 
 def test_its_arguments_are_all_of_them_in_order(child: Child) -> None:
