@@ -1,10 +1,10 @@
 """
 Beacon members in a simulated network: seeded, in virtual time, thousands of rounds a second.
 
-Owns: delay, loss, cuts, black holes, kills and restarts around real cores; a stand-in for BLS that
-is a threshold scheme as well (Shamir over a small field); and the invariants that hold at each
-store: the next round and no other, one signature a round, a signature that verifies, no round
-before its time. A node's store is what survives it.
+Owns: delay, loss, cuts, black holes, kills, crashes between two effects and restarts around real
+cores; a stand-in for BLS that is a threshold scheme as well (Shamir over a small field); and the
+invariants that hold at each store: the next round and no other, one signature a round, a signature
+that verifies, no round before its time. A node's store is what survives it.
 """
 
 from __future__ import annotations
@@ -184,6 +184,8 @@ class World:
         }
         self.delay_s = (0.001, 0.02)
         self.loss = 0.0
+        self.crash = 0.0
+        self.crashes = 0
         self.early_s = 0.0
         self.cut: set[tuple[str, str]] = set()
         self.black_hole = False
@@ -222,9 +224,10 @@ class World:
         }
 
     def heal(self) -> None:
-        """Undo cuts and loss."""
+        """Undo cuts, loss, and the chance of a crash."""
         self.cut = set()
         self.loss = 0.0
+        self.crash = 0.0
 
     def run(self, until_s: float) -> None:
         """Let time pass up to this time."""
@@ -268,6 +271,10 @@ class World:
         self.events += 1
         effects = node.core.handle(event, self.now_s + node.skew_s)
         for effect in effects:
+            if self.crash and self.random.random() < self.crash:
+                self.crashes += 1
+                self.kill(node.name)
+                return
             self._carry_out(node, effect)
         wake_s = node.core.wake_s
         if wake_s is not None and wake_s != node.wake_s:
@@ -300,9 +307,11 @@ class World:
                     ):
                         self._close(number)
             case StreamStored(number, first, last):
+                assert last < len(node.store), f"{node.name} announces what it has not stored"
                 for beacon in node.store[first : last + 1]:
                     self._send(number, beacon)
             case StreamNew(numbers, beacon):
+                assert node.store[-1] == beacon, f"{node.name} announces what it has not stored"
                 for number in numbers:
                     self._send(number, beacon)
             case StreamClose(number):

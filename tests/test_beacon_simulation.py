@@ -115,6 +115,18 @@ def test_who_was_down_for_a_thousand_rounds_is_back_within_two() -> None:
     assert in_step(world)
 
 
+def test_a_crash_between_any_two_effects_leaves_a_chain_to_go_on_with() -> None:
+    world = started(fast_world(seed=11, members=5, threshold=3))
+    world.crash = 0.01
+    for _ in range(200):
+        world.run_rounds(1)
+        for name, node in world.nodes.items():
+            if node.core is None:
+                world.start(name)
+    assert world.crashes > 50
+    recovers(world, CATCHUP_S)
+
+
 # ---- catching up -------------------------------------------------------------------------------
 
 
@@ -247,7 +259,9 @@ class Act:
 ACTS = st.lists(
     st.builds(
         Act,
-        st.sampled_from(["split", "one way", "heal", "kill", "start", "loss", "delay", "hole"]),
+        st.sampled_from(
+            ["split", "one way", "heal", "kill", "start", "loss", "delay", "hole", "crash"]
+        ),
         st.integers(0, 31),
         st.integers(0, 6),
     ),
@@ -275,6 +289,8 @@ def perform(world: World, act: Act) -> None:
             world.loss = act.amount / 40
         case "delay":
             world.delay_s = (0.001, 0.002 + act.amount / 8)
+        case "crash":
+            world.crash = act.amount / 3000
         case "hole":
             world.black_hole = bool(act.amount % 2)
 
@@ -285,7 +301,7 @@ def quorate(world: World) -> list[str]:
 
     Who is one round behind is not counted: it is synced at the next round's time, and signs after.
     """
-    if world.loss or world.delay_s[1] > 0.3:
+    if world.loss or world.crash or world.delay_s[1] > 0.3:
         return []
     up = [
         name
