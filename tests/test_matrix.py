@@ -119,14 +119,14 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(120)
-def test_a_short_night_runs_what_was_run_least_recently(tmp_path: Path) -> None:
+@pytest.mark.timeout(180)
+def test_a_short_night_runs_its_cell_and_writes_it_down(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     cell = Cell("etcd", "3.5.16", "Isolate", "follower")
     (out / "matrix-history.jsonl").write_text(result(cell).line() + "\n")
     lines: list[str] = []
-    request = MatrixRequest(("etcd",), 45.0, out=out, releases=("3.5.16",), only="follower Isolate")
+    request = MatrixRequest(("etcd",), 90.0, out=out, releases=("3.5.16",), only="follower Isolate")
     outcome = run_matrix(request, choices(tmp_path), lines.append)
     assert outcome.canary == "FAIL", "\n".join(lines)
     assert [one.cell for one in outcome.results] == [cell]
@@ -140,7 +140,7 @@ def test_a_short_night_runs_what_was_run_least_recently(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_a_canary_that_is_left_alone_makes_the_night_infra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +149,7 @@ def test_a_canary_that_is_left_alone_makes_the_night_infra(
 
     monkeypatch.setattr(matrix, "forgetting", lambda _: unharmed)
     assert matrix_cell_run.forgetting("n1") is not unharmed
-    request = MatrixRequest(("etcd",), 45.0, out=tmp_path / "out", releases=("3.5.16",))
+    request = MatrixRequest(("etcd",), 90.0, out=tmp_path / "out", releases=("3.5.16",))
     outcome = run_matrix(request, choices(tmp_path), lambda _: None)
     assert outcome.canary != "FAIL"
     assert outcome.verdict is Verdict.INFRA

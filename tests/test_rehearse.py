@@ -97,7 +97,7 @@ def rehearsed(
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_the_toys_go_forward_and_all_the_way_back(tmp_path: Path) -> None:
     outcome, lines = rehearsed("toys", "1", "2", tmp_path, rollback="end")
     assert outcome.decision == "GO", "\n".join(lines)
@@ -115,7 +115,7 @@ def test_the_toys_go_forward_and_all_the_way_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_step_that_a_release_cannot_take_is_no_go_and_named(tmp_path: Path) -> None:
     outcome, lines = rehearsed("etcd", "3.5.35", "3.7.3", tmp_path, skip=True)
     assert (outcome.decision, outcome.exit_code) == ("NO-GO", 1), "\n".join(lines)
