@@ -214,7 +214,7 @@ def healed(*kinds: str, healed_s: float = 2.0, end_s: float = 10.0) -> Tape:
         if kind == "ok":
             tape.answer(second + 0.1, invoked, "ok", revision=second)
         elif kind == "fail":
-            tape.answer(second + 0.1, invoked, "fail", cause="status 429")
+            tape.answer(second + 0.1, invoked, "info", cause="status 429")
         elif kind == "info":
             tape.answer(second + 0.1, invoked, "info", cause="timed_out")
     tape.observe(end_s, "a")

@@ -16,7 +16,6 @@ from chaoskit.http import HttpClient, NoAnswer
 from chaoskit.system import Endpoint, Operation, OutcomeUnknown, Rejected
 
 KEYS = 8
-_EXHAUSTED = 429
 _EVERYTHING = {"key": "AA==", "range_end": "AA=="}  # from \0 to the end (etcd API, RangeRequest)
 
 
@@ -96,9 +95,9 @@ class EtcdClient:
             raise Rejected(error.cause) from error
         if status == 200:
             return answer
-        # a member that answers an error may have proposed the write before it lost its leader; 429
-        # is ResourceExhausted: over the quota or too far behind, refused and never applied
-        if writes and status != _EXHAUSTED:
+        # a member that answers an error may have proposed the write before it lost its leader; and
+        # the put that takes the database over its quota is answered 429 although it was applied
+        if writes:
             raise OutcomeUnknown(f"status {status}")
         raise Rejected(f"status {status}")
 
