@@ -255,9 +255,14 @@ class Engine:
 
         def call() -> Completed:
             created = self._api.exec_create(container, list(argv))
-            stdout, stderr = self._api.exec_start(created["Id"], demux=True)
+            stream = self._api.exec_start(created["Id"], socket=True)
+            said = {docker.utils.socket.STDOUT: b"", docker.utils.socket.STDERR: b""}
+            # read here: the SDK's own reading leaves the socket to the garbage collector
+            with closing(stream), closing(getattr(stream, "_sock", stream)):
+                for kind, chunk in docker.utils.socket.frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
+                    said[kind] += chunk
             code = self._api.exec_inspect(created["Id"])["ExitCode"]
-            return Completed(int(code), stdout or b"", stderr or b"")
+            return Completed(int(code), *said.values())
 
         return _guard(f"running {argv[0]} in {container}", call)
 

@@ -37,8 +37,7 @@ SYSTEMS = {"etcd", "nats", "drand", "beacon", "toys"}
 # A module whose tests are in a file of another name, which imports it.
 TESTED_IN = {
     "chaoskit": "test_pytest_plugin",
-    "chaoskit.backend": "test_node",
-    "chaoskit.backend_docker": "test_cluster",
+    "chaoskit.backend": "test_backend_process",
     "chaoskit.exchange": "test_handshake",
     "chaoskit.identity": "test_journal",
     "chaoskit.invariant": "test_judge",
@@ -47,6 +46,7 @@ TESTED_IN = {
     "chaoskit.ownership": "test_journal",
     "chaoskit.progress": "test_standing",
     "chaoskit.removal": "test_sweep",
+    "chaoskit.rowfile": "test_rows",
     "chaoskit.errors": "test_clock",
 }
 # How many tests each file may skip, all with a reason that pytest prints.
@@ -429,7 +429,8 @@ def too_long(modules: Sequence[Module]) -> list[str]:
     return [
         f"{module.path}: {len(module.text.splitlines())} lines"
         for module in modules
-        if module.part in PRODUCT and len(module.text.splitlines()) > LINES_AT_MOST
+        if module.part in PRODUCT
+        and len(module.text.splitlines()) > LONGER.get(module.path, LINES_AT_MOST)
     ]
 
 
