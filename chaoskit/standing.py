@@ -287,10 +287,11 @@ def promises_of(system: System) -> tuple[Invariant, ...]:
     """
     The promises of `promises` for which a system can show evidence.
 
-    Progress of one that is driven are acknowledged operations: without traffic there are none.
+    Progress of one that is driven are acknowledged operations: without traffic there are none. A
+    digest is that of a progress: without progress there is none to compare.
     """
     return promises(
-        shows_digest=system.shows_digest,
+        shows_digest=system.shows_digest and system.shows_progress,
         shows_progress=system.shows_progress,
         shows_liveness=system.traffic is not None if system.driven else system.shows_progress,
     )
