@@ -154,6 +154,7 @@ class StandIn:
         self.experiment: Any = None
         self.held: list[float] = []
         self.wire = SimpleNamespace(survey=lambda _: self.world.log.append("survey"))
+        self.backend = SimpleNamespace(name="none")
         self.meters = SimpleNamespace(open_faults=0, discounting=nullcontext)
         self.pristine = {"links": "open"}
         self.failure: BaseException | None = None

@@ -51,6 +51,8 @@ TESTED_IN = {
 }
 # How many tests each file may skip, all with a reason that pytest prints.
 SKIPS: dict[str, int] = {"tests/beacon_vectors.py": 1}
+# Files over the limit, with the lines they may have: they may shrink, never grow.
+LONGER = {"chaoskit/backend_process.py": 448}
 
 
 @dataclass(frozen=True)
