@@ -1,10 +1,10 @@
 """
 The process backend: each node a plain process on loopback, with no engine and no root.
 
-Owns: a prefix 127.x.y of the loopback network, the two Toxiproxy servers that listen there, and the
-nodes' processes. Each directed link has an address of its own with the target's port, so nodes must
-take a dial map (`Placement.hosts`). Refuses: signals to anything it did not start; every process is
-journalled before it is spawned and carries the run's mark in its environment.
+Owns: the two Toxiproxy servers of a cluster and the nodes' processes, at the addresses that
+`loopback` lays out. Each directed link has an address of its own with the target's port, so nodes
+must take a dial map (`Placement.hosts`). Refuses: signals to anything it did not start; every
+process is journalled before it is spawned and carries the run's mark in its environment.
 
 What it lacks: nothing here counts packets, so a fault is felt by what nodes say of their peers
 (`System.failures`); there are no images, so one program serves for every release; and nodes run as
@@ -28,11 +28,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chaoskit import proc
-from chaoskit.backend import Layout, LinkPlace, ProcessSpec
+from chaoskit.backend import ProcessSpec
 from chaoskit.clock import wait_until
 from chaoskit.engine import Completed
 from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.journal import Journal
+from chaoskit.loopback import API_PORT, free_prefix, process_layout
 from chaoskit.ownership import Kind
 from chaoskit.packets import Traffic
 from chaoskit.system import Release, System
@@ -40,70 +41,11 @@ from chaoskit.toxiproxy import server_binary
 
 T = TypeVar("T")
 
-API_PORT = 8474
-_CLAIM_PORT = 8473
-_PREFIXES = 254 * 256  # 127.1.0 to 127.254.255
-_PREFIX_TRIES = 64
-_LAST_HOST = 254
-_LOOPBACK = "127.0.0.1"  # whom every dial within 127.0.0.0/8 appears to come from
 _EXIT_TIMEOUT_S = 10.0
 _READY_TIMEOUT_S = 10.0
 _EXECUTE_TIMEOUT_S = 60.0
 _TAIL_POLL_S = 0.05
 _CHUNK_BYTES = 65536
-
-
-def process_layout(prefix: str, nodes: Sequence[str], scratch: Path) -> Layout:
-    """
-    The addresses of a cluster within `prefix` ("127.x.y"): .1 to .3 are its own, then nodes, the
-    harness's links and the links between nodes. Raises ChaosError when 254 are too few.
-    """
-    pairs = [(source, target) for source in nodes for target in nodes if source != target]
-    needed = 3 + 2 * len(nodes) + len(pairs)
-    if needed > _LAST_HOST:
-        raise ChaosError(f"{len(nodes)} nodes need {needed} addresses; a cluster has {_LAST_HOST}")
-    hosts = (f"{prefix}.{number}" for number in range(4, _LAST_HOST + 1))
-    own = {node: next(hosts) for node in nodes}
-    watch = {node: next(hosts) for node in nodes}
-    links = tuple(
-        LinkPlace(source, target, next(hosts), upstream_host=own[target])
-        for source, target in pairs
-    )
-    dialled = {(link.source, link.target): link.address for link in links}
-    return Layout(
-        links=links,
-        watch=watch,
-        watch_upstream=own,
-        nodes=own,
-        hosts={
-            node: {peer: dialled.get((node, peer), own[node]) for peer in nodes} for node in nodes
-        },
-        bind=own,
-        proxies=(_LOOPBACK,),
-        data={node: str(scratch / node / "data") for node in nodes},
-        config={node: str(scratch / node / "config") for node in nodes},
-        proxy_loopback=f"{prefix}.1",
-    )
-
-
-def _claim(prefix: str) -> socket.socket | None:
-    """
-    Take a prefix for as long as the answer is open; None when somebody has it.
-
-    A cluster that outlived its harness has no claim any more, but its proxies still listen.
-    """
-    claim = socket.socket()
-    try:
-        claim.bind((f"{prefix}.1", _CLAIM_PORT))
-        for host in (2, 3):
-            with socket.socket() as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                trial.bind((f"{prefix}.{host}", API_PORT))
-    except OSError:
-        claim.close()
-        return None
-    claim.listen()
-    return claim
 
 
 def program_digest(argv: Sequence[str], *, project: Path) -> str:
@@ -181,22 +123,8 @@ class ProcessBackend:
         self._started = 0
         self._proxies: dict[str, subprocess.Popen[bytes]] = {}
         self.owner = (os.getuid(), os.getgid())
-        self._prefix, self._held = self._free_prefix()
+        self._prefix, self._held = free_prefix(self._name)
         self.layout = process_layout(self._prefix, self._nodes, scratch)
-
-    def _free_prefix(self) -> tuple[str, socket.socket]:
-        """Spread by name, so that two starts rarely try the same one."""
-        first = int(hashlib.sha256(self._name.encode()).hexdigest(), 16)
-        for attempt in range(_PREFIX_TRIES):
-            number = (first + attempt) % _PREFIXES
-            prefix = f"127.{1 + number // 256}.{number % 256}"
-            claim = _claim(prefix)
-            if claim is not None:
-                return prefix, claim
-        raise ChaosError(
-            f"none of {_PREFIX_TRIES} loopback prefixes is free: `chaoskit sweep` ends what dead "
-            f"runs left"
-        )
 
     @property
     def mesh_api(self) -> tuple[str, int]:

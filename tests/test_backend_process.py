@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +18,6 @@ from chaoskit.backend import ProcessSpec
 from chaoskit.backend_process import (
     ProcessBackend,
     Programs,
-    process_layout,
     program_digest,
 )
 from chaoskit.cluster import Cluster
@@ -76,58 +74,6 @@ def ended(backend: ProcessBackend) -> int:
         )
         - 1
     )
-
-
-# -- addresses ---------------------------------------------------------------------------------
-
-
-def test_every_directed_link_has_an_address_of_its_own(tmp_path: Path) -> None:
-    nodes = [f"n{number}" for number in range(1, 13)]
-    layout = process_layout("127.9.9", nodes, tmp_path)
-    links = [link.address for link in layout.links]
-    everything = [*links, *layout.nodes.values(), *layout.watch.values(), layout.proxy_loopback]
-    assert len(links) == 132
-    assert len(set(everything)) == len(everything)
-    assert layout.hosts["n1"]["n2"] == next(
-        one.address for one in layout.links if (one.source, one.target) == ("n1", "n2")
-    )
-    assert layout.hosts["n1"]["n1"] == layout.bind["n1"] == layout.nodes["n1"]
-
-
-def test_more_nodes_than_addresses_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ChaosError, match="16 nodes need 275"):
-        process_layout("127.9.9", [f"n{number}" for number in range(16)], tmp_path)
-
-
-def test_two_clusters_of_one_name_take_two_prefixes(
-    backend: ProcessBackend, journal: Journal, tmp_path: Path
-) -> None:
-    other = ProcessBackend(journal, cluster="c1", nodes=NODES, scratch=tmp_path, project=REPOSITORY)
-    try:
-        assert other.mesh_api != backend.mesh_api
-        assert not set(other.layout.nodes.values()) & set(backend.layout.nodes.values())
-    finally:
-        other.close()
-
-
-def test_a_prefix_whose_proxies_outlived_their_harness_is_left_alone(
-    journal: Journal, tmp_path: Path
-) -> None:
-    def one() -> ProcessBackend:
-        return ProcessBackend(
-            journal, cluster="c1", nodes=NODES, scratch=tmp_path, project=REPOSITORY
-        )
-
-    first = one()
-    place = first.watch_api
-    first.close()
-    with socket.create_server(place):
-        second = one()
-        second.close()
-    third = one()
-    third.close()
-    assert second.watch_api != place
-    assert third.watch_api == place
 
 
 # -- processes ---------------------------------------------------------------------------------
