@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -288,6 +289,7 @@ GROUP_EDITS = {
     "scheme unknown": ('SchemeID = "pedersen', 'SchemeID = "bls-bn254'),
     "scheme of another curve": ("pedersen-bls-chained", "bls-unchained-on-g1"),
     "index twice": ("Index = 1", "Index = 0"),
+    "index a truth": ("Index = 1", "Index = true"),
     "index too high": ("Index = 1", "Index = 65535"),
     "address twice": ("127.0.0.1:21010", "127.0.0.1:21020"),
     "address without port": ("127.0.0.1:21010", "127.0.0.1"),
@@ -313,6 +315,26 @@ def test_a_group_file_that_is_not_one_is_refused_with_its_name(name: str) -> Non
         read_group("some/drand_group.toml", text.replace(before, after))
     assert str(caught.value).startswith("some/drand_group.toml: ")
     assert len(str(caught.value)) < 400
+
+
+def test_a_file_is_bounded_in_length_and_in_members() -> None:
+    text = TESTNET.read_text()
+    with pytest.raises(FileRefused, match="longer"):
+        read_group("group", text + "#" * 2**20)
+    with pytest.raises(FileRefused, match="entries"):
+        read_group("group", text + "\n[[Nodes]]\n" * 1024)
+
+
+def test_a_groups_hash_is_of_its_name_and_not_of_the_order_of_its_members() -> None:
+    group = group_of(folder_of("v2.1.4", "chained"))
+    expected = group.hash(with_coefficients=True)
+    backwards = replace(group, members=group.members[::-1])
+    assert backwards.hash(with_coefficients=True) == expected
+    for same in (None, "", "default"):
+        assert replace(group, beacon_id=same).hash(with_coefficients=True) == expected
+    renamed = replace(group, beacon_id="quicknet")
+    assert renamed.hash(with_coefficients=True) != expected
+    assert renamed.chain().hash() != group.chain().hash()
 
 
 def test_an_unknown_key_is_named_with_those_that_are_known() -> None:
