@@ -2,6 +2,7 @@
 Clusters to play with: up until `down`, or until their time is over.
 
 Owns: starting one and leaving it to its keeper, saying where its nodes answer, and removing it.
+Refuses: a cluster that nobody would ever remove.
 """
 
 from __future__ import annotations

@@ -9,10 +9,12 @@ fails. A patch that no longer applies is a failure too. Prints a table; exit cod
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ _ROOT = Path(__file__).parent.parent
 _PATCHES = _ROOT / "tests" / "mutants"
 _CODE = ("chaoskit", "faults", "nodes", "suites", "tests")
 _TIMEOUT_S = 120.0
+_SIDE_BY_SIDE = 2
 _FAILED = 1  # pytest: tests were run, and some failed; 2 and more: they could not be run
 
 
@@ -86,16 +89,27 @@ def main() -> int:
     """Print a line for each mutant; 1 unless all were killed."""
     wanted = mutants(sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        tree = Path(folder)
-        copy(tree)
-        if not passes(tree, sorted({mutant.test for mutant in wanted})):
+        trees: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for number in range(_SIDE_BY_SIDE):
+            trees.put(Path(folder) / str(number))
+            copy(Path(folder) / str(number))
+        if not passes(Path(folder) / "0", sorted({mutant.test for mutant in wanted})):
             sys.stdout.write("the named tests fail without any mutant: mend them first\n")
             return 1
+
+        def one(mutant: Mutant) -> str:
+            tree = trees.get()
+            try:
+                return verdict(mutant, tree)
+            finally:
+                trees.put(tree)
+
         outcomes = []
-        for mutant in wanted:
-            outcomes.append(verdict(mutant, tree))
-            sys.stdout.write(f"{outcomes[-1]:<15} {mutant.path.stem}: {mutant.breaks}\n")
-            sys.stdout.flush()
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            for mutant, outcome in zip(wanted, pool.map(one, wanted), strict=True):
+                outcomes.append(outcome)
+                sys.stdout.write(f"{outcome:<15} {mutant.path.stem}: {mutant.breaks}\n")
+                sys.stdout.flush()
     killed = outcomes.count("killed")
     sys.stdout.write(f"{killed} of {len(outcomes)} mutants killed\n")
     return 0 if outcomes and killed == len(outcomes) else 1
