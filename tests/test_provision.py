@@ -108,7 +108,8 @@ def test_a_key_is_for_its_node_alone_and_never_in_the_run_folder(rig: Rig) -> No
         assert path.stat().st_mode & 0o777 == 0o400
         key = path.read_bytes()
         keys.add(key)
-        assert key not in rig.redactor.clean(b"it says " + key)
+        line = key.splitlines()[1]  # without its armour it is known only where it was registered
+        assert line not in rig.redactor.clean(b"it says " + line)
     assert len(keys) == len(NODES)
     assert [one for one in (rig.folder / "nodes").rglob("*") if one.is_file()] == []
 
