@@ -30,7 +30,7 @@ def test_it_gives_up_in_time_and_says_what_for() -> None:
             poll_s=0.01,
             last=lambda: f"{len(tries)} tries",
         )
-    assert 0.1 <= monotonic() - began_s < 2.0
+    assert 0.1 <= monotonic() - began_s < 5.0
     assert len(tries) > 3
     assert (raised.value.what, raised.value.timeout_s) == ("the leader", 0.2)
     assert str(raised.value) == f"waited 0.2 s for the leader; last seen: {len(tries)} tries"
@@ -48,7 +48,7 @@ def test_what_the_predicate_raises_is_raised() -> None:
 def test_a_pause_lasts() -> None:
     began_s = monotonic()
     pause(0.05)
-    assert 0.05 <= monotonic() - began_s < 1.0
+    assert 0.05 <= monotonic() - began_s < 5.0
 
 
 def test_the_wall_clock_is_utc() -> None:

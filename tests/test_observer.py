@@ -112,15 +112,15 @@ def test_a_refusal_is_a_sample_and_no_gap(watched: Watched) -> None:
 def test_a_sample_not_taken_is_a_gap_of_that_node_alone(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observer, "_GAP_AFTER_S", 0.2)
+    monkeypatch.setattr(observer, "_GAP_AFTER_S", 0.6)
     with watched.observers():
         watched.wait(1, "b")
         watched.free.clear()
-        pause(0.4)  # what is waited for is that nothing happens
+        pause(0.9)  # what is waited for is that nothing happens
         watched.free.set()
         watched.wait(2, "b")
     (gap,) = watched.of("b", "gap")
-    assert gap.value["to_s"] - gap.value["from_s"] >= 0.2
+    assert gap.value["to_s"] - gap.value["from_s"] >= 0.6
     assert gap.value["to_s"] <= gap.time_s
 
 

@@ -102,7 +102,7 @@ def test_a_slow_system_gets_no_fewer_operations(recorder: Recorder) -> None:
         took_s = monotonic() - began_s
         assert running.tally().acknowledged == 0
         free.set()
-    assert 0.4 <= took_s < 2.5
+    assert 0.4 <= took_s < 5
 
 
 def test_an_arrival_that_no_client_can_take_certainly_had_no_effect(recorder: Recorder) -> None:
