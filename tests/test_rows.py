@@ -295,3 +295,13 @@ def test_without_a_plan_the_tests_of_rows_are_left_out_and_counted(tmp_path: Pat
     done = subprocess.run(argv, cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
     assert done.stdout.count("::") == len(tests)
     assert "left out" not in done.stdout
+
+
+def test_with_swapped_labels_a_third_outcome_is_no_swap(tmp_path: Path) -> None:
+    (row,) = read_rows(project(tmp_path) / PLACE)
+    reason = other(Verdict.INFRA)
+    done = [
+        rows.Compared(row, side, row.swapped().expected(side), came_out(tmp_path / side, reason))
+        for side in Side
+    ]
+    assert rows.exit_code_of(done, swap=True) == 5
