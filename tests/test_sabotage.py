@@ -48,6 +48,7 @@ FAILING_HEALS = ("Isolate-refused", "Kill", "Pause", "SlowStorage", "TlsMismatch
 
 
 # What depends on the actuator more than on the fault: these in `make test`, all of them nightly.
+VARIANTS = ("Split-dropped", "WrongCertificate-expired", "WrongCertificate-wrong_name")
 IN_FULL = (*FAILING_HEALS, "SlowLink", "WrongPort", "Upgrade", "Reconfigure")
 
 
@@ -57,6 +58,7 @@ def _cells() -> Iterator[Any]:
             if way is Way.FAILING_HEAL and case.name not in FAILING_HEALS:
                 continue
             later = way in {Way.LATE, Way.HALF_WAY} and case.name not in IN_FULL
+            later |= case.name in VARIANTS and way not in {Way.HONEST, Way.NOTHING}
             marks = [pytest.mark.nightly] if later else []
             yield pytest.param(case, way, id=f"{case.name}-{way}", marks=marks)
 
