@@ -10,6 +10,8 @@ DOCKER_HOST names. Calls are safe from several threads.
 from __future__ import annotations
 
 import io
+import os
+import socket
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -27,6 +29,7 @@ from chaoskit.errors import EngineFailed
 T = TypeVar("T")
 _CALL_TIMEOUT_S = 60
 _POOL_SIZE = 32
+_LOCAL = "unix:///var/run/docker.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,25 @@ def _guard(what: str, call: Callable[[], T]) -> T:
         raise EngineFailed(f"{what}: {error}; is the engine running? `chaoskit doctor`") from error
 
 
+def _knock() -> None:
+    """
+    Connect to a local engine's socket and close it again; raises OSError when nobody listens.
+
+    The SDK leaves the socket of its own failed connect open, which whoever makes warnings errors
+    would meet in the midst of a test.
+    """
+    host = os.environ.get("DOCKER_HOST") or _LOCAL
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.connect(host.removeprefix("unix://"))
+
+
 class Engine:
     """One connection pool to the engine."""
 
     def __init__(self) -> None:
         """Connect. Raises EngineFailed when no engine answers."""
+        _guard("connecting to the container engine", _knock)
         self._api = _guard(
             "connecting to the container engine",
             lambda: (

@@ -36,8 +36,6 @@ from suites.toys.system import toys
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NODES = ("n1", "n2", "n3")
-# without an engine, the docker SDK leaves the socket of its failed connect to the collector
-NO_ENGINE = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 TALKS = "import time, sys\nprint('up', flush=True)\ntime.sleep(600)"
 
 
@@ -206,7 +204,6 @@ def cluster_of(session: Session, nodes: int, **setting: object) -> Cluster:
     return session.cluster(toys(nodes), Setting(release="1", **setting))  # type: ignore[arg-type]
 
 
-@NO_ENGINE
 def test_five_nodes_are_ready_soon_and_leave_nothing(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,7 +229,6 @@ def test_five_nodes_are_ready_soon_and_leave_nothing(
     assert not list(Path("/var/tmp").glob(f"chaoskit-{session.folder.name}*"))  # noqa: S108
 
 
-@NO_ENGINE
 def test_two_clusters_side_by_side(session: Session) -> None:
     with ExitStack() as stack:
         clusters = [cluster_of(session, 3), cluster_of(session, 3)]
@@ -246,7 +242,6 @@ def test_two_clusters_side_by_side(session: Session) -> None:
         assert ready == [True] * 6
 
 
-@NO_ENGINE
 def test_what_cannot_be_proven_is_not_offered(session: Session) -> None:
     with cluster_of(session, 3) as cluster:
         before = cluster.fingerprint()
@@ -263,7 +258,6 @@ def test_what_cannot_be_proven_is_not_offered(session: Session) -> None:
         cluster_of(session, 3, storage=True)
 
 
-@NO_ENGINE
 def test_a_reconfiguration_is_witnessed_and_one_of_nothing_refused_before_its_first_change(
     session: Session,
 ) -> None:
@@ -277,7 +271,6 @@ def test_a_reconfiguration_is_witnessed_and_one_of_nothing_refused_before_its_fi
         assert "--insecure" in cluster.node("n1").command_line()
 
 
-@NO_ENGINE
 def test_without_load_a_kill_is_not_felt(session: Session) -> None:
     with (
         cluster_of(session, 3) as cluster,
