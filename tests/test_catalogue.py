@@ -56,7 +56,7 @@ def test_a_fault_is_made_of_json_values() -> None:
         ("Isolate", {}, "Isolate cannot have"),
         ("SlowStorage", {"node": "a", "delay_s": -1.0}, "SlowStorage cannot have"),
         ("SlowLink", {"one": "a", "other": "b", "delay_s": 0}, "SlowLink cannot have"),
-        ("NarrowLink", {"one": "a", "other": "b", "rate_kb_per_s": 0}, "a stall"),
+        ("NarrowLink", {"one": "a", "other": "b", "rate_kb_per_s": 0}, "NarrowLink cannot have"),
         ("SlowClose", {"one": "a", "other": "b", "delay_s": 0.0}, "SlowClose cannot have"),
         ("WrongCertificate", {"node": "a", "flaw": "ugly"}, "none of foreign_authority, expired"),
         ("Isolate", {"node": "a", "style": "gone"}, "none of refused, dropped"),

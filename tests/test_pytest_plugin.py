@@ -320,12 +320,11 @@ def test_a_time_out_leaves_verdicts(
         "Session.cluster = cluster\n"
     )
     passes = PASSES.replace("    with", "    still.works()\n    with")
-    hangs = "\ndef test_hangs(still):\n    import threading\n    threading.Event().wait()\n"
+    hangs = f"\n@pytest.mark.timeout(3, method={method!r})\ndef test_hangs(still):\n"
+    hangs += "    import threading\n    threading.Event().wait()\n"
     pytester.makepyfile(test_suite=SUITE + passes + hangs)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    done = pytester.runpytest_subprocess(
-        "-p", "no:cacheprovider", "--timeout=3", f"--timeout-method={method}", timeout=60
-    )
+    done = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
     assert done.ret != 0
     assert "Timeout" in done.stdout.str() + done.stderr.str()
     verdicts = read_verdicts(latest(pytester))
