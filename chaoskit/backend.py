@@ -8,7 +8,7 @@ knowing of systems, faults and histories.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -112,8 +112,8 @@ class Backend(Protocol):
         """Create (not start) a node, or create it anew when it exists and does not run."""
         ...
 
-    def output(self, node: str) -> Iterator[bytes]:
-        """The output of the next start of a created node, until it exits."""
+    def output(self, node: str) -> Generator[bytes, None, None]:
+        """The output of the next start of a created node, until it exits or this is closed."""
         ...
 
     def start(self, node: str) -> int:

@@ -14,7 +14,7 @@ import hashlib
 import os
 import select
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -217,7 +217,7 @@ class DockerBackend:
             )
         )
 
-    def output(self, node: str) -> Iterator[bytes]:
+    def output(self, node: str) -> Generator[bytes, None, None]:
         """The output of the next start of a created node, until it exits."""
         return self._engine.attach(self._containers[node])
 

@@ -21,7 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,7 +170,7 @@ class ProcessBackend:
         """Note what to start; there is nothing to make before."""
         self._specs[spec.node] = spec
 
-    def output(self, node: str) -> Iterator[bytes]:
+    def output(self, node: str) -> Generator[bytes, None, None]:
         """The output of the next start of a created node, until it exits."""
         self._started += 1
         life = _Life(self._scratch / node / f"output-{self._started}")
@@ -354,7 +354,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         raise ChaosError(f"process {process.pid} was sent SIGKILL and has not ended") from None
 
 
-def _follow(life: _Life) -> Iterator[bytes]:
+def _follow(life: _Life) -> Generator[bytes, None, None]:
     """What a process writes to its output file, as it writes it; ends after its exit."""
     process = life.process
     if process is None:  # it was never started

@@ -13,7 +13,7 @@ import io
 import os
 import socket
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -283,11 +283,12 @@ class Engine:
 
         return _guard(f"running {argv[0]} in {container}", call)
 
-    def attach(self, container: str) -> Iterator[bytes]:
+    def attach(self, container: str) -> Generator[bytes, None, None]:
         """
         The output of a container from now until it exits, as it is written.
 
-        Attach before the start to miss nothing; chunks end anywhere.
+        Attach before the start to miss nothing; chunks end anywhere. The stream of a container that
+        is never started does not end by itself, not even when it is removed: close it.
         """
         stream = _guard(
             f"attaching to {container}",
@@ -296,14 +297,17 @@ class Engine:
             ),
         )
 
-        def chunks() -> Iterator[bytes]:
+        def chunks() -> Generator[bytes, None, None]:
             # the SDK answers a file over the socket; closing the file alone leaves the socket open
             with closing(stream), closing(getattr(stream, "_sock", stream)):
+                yield b""  # begun: whoever closes it from here on closes the connection
                 frames = docker.utils.socket.frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]
                 for _, chunk in frames:
                     yield chunk
 
-        return chunks()
+        begun = chunks()
+        next(begun)
+        return begun
 
     # -- images --------------------------------------------------------------------------------
 

@@ -224,9 +224,11 @@ class Node:
         life = self._life = _Life()  # its watcher's own: a late one must not end the next life
         try:
             pid = self._backend.start(self.name)
-        finally:  # whatever became of it: who reads the output also closes it
-            self._spawn(lambda: self._log.copy(output), "log")
+        except ChaosError:
+            output.close()  # nothing would ever end it
+            raise
         self._become("running")
+        self._spawn(lambda: self._log.copy(output), "log")
         self._spawn(lambda: self._watch(pid, life), "watch")
 
     def stop(self) -> None:

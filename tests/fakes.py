@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,10 +97,10 @@ class FakeBackend:
         self.said.append(f"create {spec.node}")
         self.specs[spec.node] = spec
 
-    def output(self, node: str) -> Iterator[bytes]:
+    def output(self, node: str) -> Generator[bytes, None, None]:
         reading, self._ends[node] = os.pipe()
 
-        def chunks() -> Iterator[bytes]:
+        def chunks() -> Generator[bytes, None, None]:
             with open(reading, "rb", buffering=0) as file:  # noqa: PTH123
                 while chunk := file.read(4096):
                     yield chunk
