@@ -19,9 +19,11 @@ URL = f"http://{ADDRESS}:{PORT}/status"
 
 
 def answer(status: str, body: bytes, *headers: str) -> Callable[[socket.socket], None]:
+    # It answers once and hangs up, and says so: else the client may ask again on this connection.
     def behave(connection: socket.socket) -> None:
         connection.recv(65536)
-        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
+        lines += [*headers, "", ""]
         connection.sendall("\r\n".join(lines).encode() + body)
 
     return behave
