@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chaoskit import hostrules, proc
+from chaoskit import hostrules, identity, proc
 from chaoskit.addressing import AddressPlan, address_plan, free_subnets
 from chaoskit.backend import Layout, LinkPlace, ProcessSpec
 from chaoskit.clock import wait_until
@@ -245,8 +245,18 @@ class DockerBackend:
         self._end(node, stop, timeout_s + _EXIT_TIMEOUT_S)
 
     def kill(self, node: str) -> None:
-        """SIGKILL; closes the gate as soon as it is dead."""
-        self._end(node, self._engine.kill, _EXIT_TIMEOUT_S)
+        """
+        SIGKILL, and the gate; returns once it is dead, which the engine learns some 100 ms later.
+
+        The signal is ours, to exactly that process, when its control group says that it is the
+        container's init (an engine elsewhere has other pids). Else the engine's: it thaws as well.
+        """
+        container, pid = self._containers[node], self._pids.get(node, 0)
+        init = identity.of(pid) if pid and proc.in_group(pid, container) else None
+        if init is None or proc.frozen(pid) or not identity.kill(init, timeout_s=_EXIT_TIMEOUT_S):
+            self._end(node, self._engine.kill, _EXIT_TIMEOUT_S)
+        else:
+            self.bury(node)
 
     def _end(self, node: str, call: Callable[[str], None], timeout_s: float) -> None:
         """The engine returns long after the death: watch the process, so the gate closes then."""

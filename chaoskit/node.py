@@ -14,6 +14,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -234,16 +235,22 @@ class Node:
     def stop(self) -> None:
         """SIGTERM, then SIGKILL after the system's stop time-out."""
         self._end(lambda: self._backend.stop(self.name, timeout_s=self._system.stop_timeout_s))
+        self._tell_stopped()
 
     def kill(self) -> None:
         """SIGKILL."""
         self._end(lambda: self._backend.kill(self.name))
+        self._tell_stopped()
 
     def _end(self, end: Callable[[], None]) -> None:
         self._expect("running", "paused")
         with self._lock:
             self._life.ending = True
         end()
+        self.state = "stopped"
+
+    def _tell_stopped(self) -> None:
+        """Record that it was stopped, with the exit code that the backend says."""
         self._become("stopped", signalled=True, exit_code=self._exit_code())
 
     def pause(self) -> None:
@@ -273,12 +280,20 @@ class Node:
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """SIGKILL for the length of the block, then start."""
-        self.kill()
-        try:
-            yield
-        finally:
-            self.start()
+        """
+        SIGKILL for the length of the block, then start.
+
+        The block begins when the process is dead. That it has ended, by the backend's word, is
+        recorded when that comes, and waited for before the start.
+        """
+        self._end(lambda: self._backend.kill(self.name))
+        with ThreadPoolExecutor(1, thread_name_prefix=f"ended-{self.name}") as pool:
+            told = pool.submit(self._tell_stopped)
+            try:
+                yield
+            finally:
+                told.result()
+                self.start()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -343,7 +358,7 @@ class Node:
         )
 
     def _exit_code(self) -> int:
-        """The engine learns of an exit some 100 ms after it."""
+        """By the backend's word; an engine learns of an exit some 100 ms after it."""
         codes: list[int] = []
 
         def known() -> bool:

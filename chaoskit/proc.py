@@ -1,5 +1,5 @@
 """
-What the kernel says of a process on this host: alive, frozen, its command line, its birth.
+What the kernel says of a process on this host: alive, frozen, its group, its arguments, its birth.
 
 Owns: readings of /proc and of the process's control group. Refuses: changing anything.
 """
@@ -53,6 +53,15 @@ def frozen(pid: int) -> bool:
         if not controllers and events.exists():
             return "frozen 1" in events.read_text().splitlines()
     return False
+
+
+def in_group(pid: int, name: str) -> bool:
+    """Whether a control group of the process has `name` in its path; not when it is gone."""
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return False
+    return any(name in line.split(":", 2)[2] for line in groups)
 
 
 def command_line(pid: int) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 Actuators that lie: the switch of the sabotage tests, which chaoskit itself does not have.
 
 Owns: wrapping what carries out a fault, and nothing else: the Toxiproxy client with its read-back,
-the engine's calls on containers with its word on their state, the rules of a faulty mount with
-their read-back, and the edits of a node's files. Whatever looks for evidence is left alone.
+the engine's calls on containers with its word on their state, our own signal to a container's
+process, the rules of a faulty mount with their read-back, and the edits of a node's files. Whatever
+looks for evidence is left alone.
 
 | way | the actuators |
 | --- | --- |
@@ -27,11 +28,12 @@ from enum import StrEnum
 from typing import Any
 from unittest import mock
 
-from chaoskit import backend_docker
+from chaoskit import backend_docker, identity
 from chaoskit.backend_docker import DockerBackend
 from chaoskit.cluster import Cluster
 from chaoskit.engine import ContainerSpec, ContainerState, Engine
 from chaoskit.errors import EngineFailed
+from chaoskit.identity import Identity
 from chaoskit.node import Configuration, Node
 from chaoskit.storage import FaultyMount
 from chaoskit.storage_control import StorageFailed, StorageRules
@@ -220,7 +222,8 @@ class LyingToxiproxy:
 @dataclass
 class LyingEngine:
     """
-    Wraps the engine's calls on containers; `state` tells what was asked for.
+    Wraps the engine's calls on containers, and our own signal to a container's init; `state` tells
+    what was asked for.
 
     `target` and `victim` are containers. A release is changed by creating the container anew: that
     is the injection then, and elsewhere is the image it had before.
@@ -241,6 +244,7 @@ class LyingEngine:
             name: getattr(real, name) for name in ("kill", "pause", "unpause", "start", "stop")
         }
         state, create, remove = real.state, real.create_container, real.remove_container
+        end = identity.kill
 
         def wrapped(name: str, phase: str, said: Mapping[str, Any]) -> Callable[..., None]:
             def call(container: str, **more: Any) -> None:
@@ -276,6 +280,25 @@ class LyingEngine:
             if container != self.target or self.liar.way is not Way.NOTHING:
                 remove(container)
 
+        def kill(process: Identity, *, timeout_s: float) -> bool:
+            """The backend's own hand: the signal to a container's init."""
+            if process.pid != before.pid:
+                return end(process, timeout_s=timeout_s)
+            ended_by_us: list[bool] = []
+
+            def elsewhere() -> None:
+                other = identity.of(state(self.victim).pid)
+                assert other is not None
+                end(other, timeout_s=timeout_s)
+
+            self.liar.does(
+                INJECT,
+                act=lambda: ended_by_us.append(end(process, timeout_s=timeout_s)),
+                elsewhere=elsewhere,
+                lie=lambda: self._said.update(ended),
+            )
+            return all(ended_by_us)
+
         running = {"running": True, "paused": False, "pid": before.pid, "status": "running"}
         ended = {"running": False, "pid": 0, "exit_code": 137, "status": "exited"}
         names: dict[str, Callable[..., Any]] = {"state": told}
@@ -293,6 +316,7 @@ class LyingEngine:
             }
         return [
             *(mock.patch.object(real, name, one) for name, one in names.items()),
+            *([] if self.changes else [mock.patch.object(identity, "kill", kill)]),
             mock.patch.object(backend_docker, "_EXIT_TIMEOUT_S", _EXIT_TIMEOUT_S),
         ]
 

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from chaoskit import backend_docker, clock, proc
 from chaoskit.backend import ProcessSpec
 from chaoskit.backend_docker import DockerBackend
 from chaoskit.cluster import Cluster
+from chaoskit.engine import Engine
 from chaoskit.errors import ChaosError, EngineFailed, UsageError, WaitTimedOut
 from chaoskit.handshake import Outcome
 from chaoskit.ownership import Kind
@@ -180,11 +182,64 @@ def test_an_exit_that_nobody_asked_for_closes_its_links_at_once(
 def test_a_kill_is_ours_and_a_restart_gives_its_links_back(cluster: Cluster) -> None:
     node = cluster.node("n2")
     with node.down():
-        assert states(cluster, "n2")[-1] == ("stopped", True, 137)
         require_refused(cluster, "n1", "n2")
+    assert states(cluster, "n2")[-2:] == [("stopped", True, 137), ("running", True, None)]
     await_answer(cluster, "n1", "n2")
     node.restart()
     assert [one[0] for one in states(cluster, "n2")[-2:]] == ["stopped", "running"]
+    await_answer(cluster, "n1", "n2")
+    cluster.await_steady_state(timeout_s=WAIT_S)
+
+
+class NoKill:
+    """An engine that is not asked to kill, and says all the rest."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.real = engine
+        self.killed: list[str] = []
+
+    def kill(self, container: str) -> None:
+        self.killed.append(container)
+        self.real.kill(container)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+def test_a_kill_is_our_own_signal_and_over_before_the_engine_says_so(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, node = docker_of(cluster), cluster.node("n2")
+    engine = NoKill(backend._engine)
+    monkeypatch.setattr(backend, "_engine", engine)
+    own, init = node.pid, backend._pids["n2"]
+    with node.down():
+        assert not proc.alive(own)
+        assert not proc.alive(init)
+        assert backend._mesh.counters.dead() == {backend.layout.nodes["n2"]}
+    assert engine.killed == []
+    assert states(cluster, "n2")[-2:] == [("stopped", True, 137), ("running", True, None)]
+    await_answer(cluster, "n1", "n2")
+    cluster.await_steady_state(timeout_s=WAIT_S)
+
+
+@pytest.mark.parametrize("why", ["paused", "another's"])
+def test_what_a_signal_of_ours_cannot_end_or_must_not_hit_the_engine_kills(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    backend, node = docker_of(cluster), cluster.node("n2")
+    engine = NoKill(backend._engine)
+    monkeypatch.setattr(backend, "_engine", engine)
+    if why == "paused":
+        node.pause()
+    else:  # as the pid of an engine on another machine would be
+        backend._pids["n2"] = os.getpid()  # until its next start
+    real = backend._engine.state(backend._containers["n2"]).pid
+    monkeypatch.setattr(backend_docker, "_EXIT_TIMEOUT_S", 2.0)
+    with node.down():
+        assert engine.killed == [backend._containers["n2"]]
+        clock.wait_until(lambda: not proc.alive(real), what="its end", timeout_s=WAIT_S)
+    assert states(cluster, "n2")[-2:] == [("stopped", True, 137), ("running", True, None)]
     await_answer(cluster, "n1", "n2")
     cluster.await_steady_state(timeout_s=WAIT_S)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +195,21 @@ def down(node: Node) -> None:
         with pytest.raises(ChaosError, match="a does not run"):
             _ = node.pid
         raise OSError("the body")
+
+
+def test_it_is_down_before_the_backend_says_with_which_code(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.node.start()
+    known, said = threading.Event(), rig.backend.exit_code
+    monkeypatch.setattr(
+        rig.backend, "exit_code", lambda node: said(node) if known.is_set() else None
+    )
+    with rig.node.down():
+        assert rig.node.state == "stopped"
+        assert rig.states() == [RUNNING]
+        known.set()
+    assert rig.states() == [RUNNING, KILLED, RUNNING], "told before it is started again"
 
 
 def paused(node: Node) -> None:

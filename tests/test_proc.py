@@ -38,6 +38,15 @@ def test_the_arguments_are_told_as_they_were_given(child: subprocess.Popen[bytes
     assert proc.command_line(child.pid)[:4] == ("sh", "-c", "sleep 600; :", "a b")
 
 
+def test_its_groups_are_told_by_name_and_only_while_it_is_there(
+    child: subprocess.Popen[bytes],
+) -> None:
+    # every group's path begins with a slash, and no path is the name of ours
+    assert proc.in_group(child.pid, "/")
+    assert not proc.in_group(child.pid, "f" * 64)
+    assert not proc.in_group(NOBODY, "/")
+
+
 def test_a_child_is_a_child(child: subprocess.Popen[bytes]) -> None:
     (grandchild,) = proc.children(child.pid)
     assert child.pid in proc.children(os.getpid())
