@@ -8,9 +8,10 @@ exception alone: an await that ran out is recorded and judged like anything else
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from chaoskit import clock
 from chaoskit.cluster import Cluster
@@ -19,6 +20,7 @@ from chaoskit.fault import NotEffective
 from chaoskit.history import Recorder
 from chaoskit.invariant import Invariant
 from chaoskit.judge import Judgement
+from chaoskit.replay import Replay, WentAstray
 from chaoskit.rundir import PromiseOutcome, TestVerdict
 from chaoskit.scope import judge_scope, scopes
 from chaoskit.standing import promises_of
@@ -34,7 +36,7 @@ class Experiment:
     A test named `test` on `cluster`; `again` is the command that repeats it.
 
     Between `begin` and `end` the body may call `check` once, as its last act. `first` is the index
-    of the event that marks its beginning.
+    of the event that marks its beginning; `replay` holds its body to the steps of a saved run.
     """
 
     cluster: Cluster
@@ -44,6 +46,8 @@ class Experiment:
     own_reasons: list[Reason] = field(default_factory=list)
     judged: Judgement | None = None
     first: int = 0
+    replay: Replay | None = None
+    _started_s: float = 0.0
     _begun_s: float = 0.0
     _verdict: TestVerdict | None = None
 
@@ -62,7 +66,22 @@ class Experiment:
             value["promises"] = [one.name for one in self.invariants()]
         marked = self.cluster.recorder.record("chaoskit", "scope", value)
         if event == "start":
-            self.first = marked.index
+            self.first, self._started_s = marked.index, marked.time_s
+
+    def await_turn(self, action: str, fields: Mapping[str, Any]) -> float | None:
+        """
+        In a replay: wait until the next step, which must be this one, begins in the plan.
+
+        Answers when it ends there, in seconds of this run; None for a change, and in no replay.
+        Raises WentAstray.
+        """
+        if self.replay is None:
+            return None
+        step = self.replay.next(action, fields)
+        at_s = self._started_s + step.at_s
+        if (early_s := at_s - self.cluster.recorder.now_s()) > 0:
+            self.cluster.hold(early_s)
+        return None if step.duration_s is None else at_s + step.duration_s
 
     def invariants(self) -> tuple[Invariant, ...]:
         """The standing promises, the system's own, and those of this test, each once."""
@@ -129,6 +148,10 @@ class Experiment:
     def _judge(self) -> Verdict:
         own = [one for one in scopes(self.cluster.history()) if one.test == self.test]
         self.judged = judge_scope(own[-1], self.invariants())
+        if self.replay is not None and self.replay.left:
+            steps, left = len(self.replay.steps), self.replay.left
+            text = f"{len(left)} of {steps} steps of its plan were not taken, the first: {left[0]}"
+            self.own_reasons.append(Reason(Verdict.INVALID, "replay", text))
         return decide((*self.judged.reasons, *self.own_reasons))
 
     def _last_readings(self) -> None:
@@ -152,6 +175,8 @@ class Experiment:
     def _reason(self, error: BaseException) -> Reason:
         text = f"{type(error).__name__}: {error}"
         match error:
+            case WentAstray():
+                return Reason(Verdict.INVALID, "replay", str(error))
             case NotEffective():
                 return Reason(Verdict.INVALID, "inject", text)
             case NotApplicable():

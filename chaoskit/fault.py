@@ -15,7 +15,6 @@ that saw the fault, and their end before the probe that sees it again.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +24,7 @@ from typing import Any, ClassVar, Protocol
 from chaoskit import clock
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, HealFailed, NotApplicable, WaitTimedOut
+from chaoskit.targets import TARGET, chosen, fields, resolved
 
 _POLL_S = 0.01
 _PROBES_AT_ONCE = 8
@@ -93,7 +93,7 @@ class Testimony:
 
 def target() -> Any:
     """A field that names a node, or nodes, by name or by role (resolved before the injection)."""
-    return field(metadata={"target": True})
+    return field(metadata={TARGET: True})
 
 
 class Fault(Protocol):
@@ -137,36 +137,29 @@ class Injection:
         clock.wait_until(self.felt, what=what, timeout_s=timeout_s, poll_s=0.05)
 
 
-def resolved(thing: Any, cluster: Cluster) -> tuple[Any, tuple[str, ...]]:
-    """The fault or change with every role in its target fields replaced by a node; the nodes."""
-    nodes: list[str] = []
-    replaced: dict[str, Any] = {}
-    for one in dataclasses.fields(thing):
-        if not one.metadata.get("target"):
-            continue
-        value = getattr(thing, one.name)
-        if isinstance(value, str):
-            replaced[one.name] = cluster.target(value)
-            nodes.append(replaced[one.name])
-        else:
-            replaced[one.name] = tuple(cluster.target(name) for name in value)
-            nodes.extend(replaced[one.name])
-    return dataclasses.replace(thing, **replaced), tuple(dict.fromkeys(nodes))
-
-
 def _number(cluster: Cluster) -> int:
     """Faults and changes of a run are numbered from 1."""
     started = cluster.history().of("fault", "change")
     return 1 + sum(1 for event in started if event.type == "invoke")
 
 
-def _announce(cluster: Cluster, kind: str, thing: Any, nodes: Sequence[str], **more: Any) -> int:
+def _await_turn(cluster: Cluster, thing: Any) -> float | None:
+    """In a replay: wait until the plan lets this begin; answers when, by the run, it may end."""
+    if cluster.experiment is None:
+        return None
+    return cluster.experiment.await_turn(type(thing).__name__, chosen(thing))
+
+
+def _announce(
+    cluster: Cluster, kind: str, asked: Any, thing: Any, nodes: Sequence[str], **more: Any
+) -> int:
     number = _number(cluster)
-    fields = {one.name: getattr(thing, one.name) for one in dataclasses.fields(thing)}
+    now, before = fields(thing), fields(asked)
     value = {
         "id": number,
         kind: type(thing).__name__,
-        "fields": fields,
+        "fields": now,
+        "asked": {name: before[name] for name in now if before[name] != now[name]},
         "targets": list(nodes),
         **more,
     }
@@ -247,9 +240,10 @@ def inject(fault: Fault, *, into: Cluster, may_exit: bool = False) -> Iterator[I
     raised: then the cluster is never used again. A body that raises leaves the fault as one that
     does not.
     """
-    cluster = into
-    fault, nodes = resolved(fault, cluster)
-    number = _announce(cluster, "fault", fault, nodes, may_exit=may_exit)
+    cluster, asked = into, fault
+    until_s = _await_turn(cluster, asked)
+    fault, nodes = resolved(asked, cluster)
+    number = _announce(cluster, "fault", asked, fault, nodes, may_exit=may_exit)
     begun_s = clock.monotonic()
     context = fault.inject(cluster)
     try:
@@ -274,6 +268,8 @@ def inject(fault: Fault, *, into: Cluster, may_exit: bool = False) -> Iterator[I
                 f"{type(fault).__name__} on {', '.join(nodes)} was injected, but no probe saw it"
             )
         yield Injection(number, fault, cluster, witness.meters, zero)
+        if until_s is not None and (early_s := until_s - cluster.recorder.now_s()) > 0:
+            cluster.hold(early_s)
     finally:
         try:
             if zero:
@@ -353,8 +349,10 @@ def apply(change: Change, *, to: Cluster, may_exit: bool = False, asks: bool = F
     that whether it succeeds is the question: a witness that denies it is then an answer. Raises
     NotApplicable when it cannot be applied, and whatever it raises half-way.
     """
-    change, nodes = resolved(change, to)
-    number = _announce(to, "change", change, nodes, may_exit=may_exit, asks=asks)
+    asked = change
+    _await_turn(to, asked)
+    change, nodes = resolved(asked, to)
+    number = _announce(to, "change", asked, change, nodes, may_exit=may_exit, asks=asks)
     begun_s = clock.monotonic()
     try:
         testimony = change.apply(to)

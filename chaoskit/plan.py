@@ -24,6 +24,7 @@ from chaoskit.history import History
 from chaoskit.scope import scopes
 
 SCHEMA = 1
+_BRIEFEST_S = 0.001  # a fault has a duration, whatever its clock rounds it to
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Step:
     may_exit: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.action, str) or not isinstance(self.fields, Mapping):
+            raise TypeError(f"a step of {self.action!r} with {self.fields!r}")
         if self.at_s < 0 or (self.duration_s is not None and self.duration_s <= 0):
             raise UsageError(f"{self.action}: at {self.at_s} s for {self.duration_s} s is no time")
 
@@ -86,20 +89,25 @@ class Plan:
         }
 
 
-def read_plan(path: Path) -> Plan:
+def read_document(path: Path) -> dict[str, Any]:
     """
-    Read a saved plan.
+    The document of a plan file, its schema checked and left out.
 
-    Raises UsageError, naming the file, for anything that is no plan of this schema.
+    Raises UsageError, naming the file, for anything that is no JSON object of this schema.
     """
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"no plan at {path}: {error.strerror}") from error
     except ValueError as error:
         raise UsageError(f"{path} is no JSON: {error}") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise UsageError(f"{path} is no plan of schema {SCHEMA}")
+    return {key: value for key, value in document.items() if key != "schema"}
+
+
+def plan_of(document: Mapping[str, Any], path: Path) -> Plan:
+    """The plan that a document of the file `path` says. Raises UsageError when it is none."""
     values = {key: value for key, value in document.items() if key != "schema"}
     try:
         steps = tuple(Step(**step) for step in values.pop("steps", ()))
@@ -113,6 +121,7 @@ def executed(history: History) -> dict[str, Plan]:
     What was done to the cluster in each test of a history, as a plan that does it again.
 
     Times count from the test's beginning; a fault that was never healed has the test's rest.
+    Targets are what was asked for: a role stays a role, what the test named or drew is a name.
     """
     plans: dict[str, Plan] = {}
     for scope in scopes(history):
@@ -131,8 +140,8 @@ def executed(history: History) -> dict[str, Plan]:
                 Step(
                     at_s=round(event.time_s - start.time_s, 3),
                     action=event.value[event.f],
-                    fields=event.value["fields"],
-                    duration_s=round(healed_s - event.time_s, 3) or None
+                    fields={**event.value["fields"], **event.value.get("asked", {})},
+                    duration_s=max(_BRIEFEST_S, round(healed_s - event.time_s, 3))
                     if event.f == "fault"
                     else None,
                     may_exit=bool(event.value.get("may_exit", False)),

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaoskit.errors import ChaosError, InvariantViolated
+from chaoskit.errors import ChaosError, InvariantViolated, UsageError
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
     from chaoskit.experiment import Experiment
     from chaoskit.lease import Leases
     from chaoskit.plan import Plan
+    from chaoskit.replay import SavedPlans
     from chaoskit.session import Session
+    from chaoskit.setting import Setting
     from chaoskit.system import System
 
 _MARKER = (
@@ -49,7 +50,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run this release from an image of yours (repeatable)",
     )
     group.addoption("--chaos-release", metavar="RELEASE", help="instead of the newest")
-    group.addoption("--chaos-plan", metavar="FILE", help="a saved plan for the test to carry out")
+    group.addoption(
+        "--chaos-plan",
+        metavar="FILE",
+        help="a plan for the test that asks for one, or the plan.json of a run, to do it again",
+    )
     group.addoption("--chaos-backend", default="docker", choices=["docker", "process"])
     group.addoption(
         "--chaos-keep",
@@ -92,7 +97,11 @@ class _Runs:
         self._stack: ExitStack | None = None
         self._session: Session | None = None
         self._systems: list[str] = []
-        self._chosen_seed: str = config.getoption("chaos_seed") or ""
+        self.plans: SavedPlans | None = _read_plans(config)
+        self.left_out = 0
+        self._missing: tuple[str, ...] = ()
+        saved_seed = self.plans.seed if self.plans is not None else ""
+        self._chosen_seed: str = config.getoption("chaos_seed") or saved_seed
         self.leases: list[Leases] = []
 
     @property
@@ -118,7 +127,7 @@ class _Runs:
                 project=project,
                 runs=self._config.invocation_params.dir / self._config.getoption("chaos_runs"),
                 command=shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
-                images=tuple(self._config.getoption("chaos_image")),
+                images=tuple(self._config.getoption("chaos_image")) or self._saved_images(),
                 subnets=self._config.getoption("chaos_subnets"),
                 backend=self._config.getoption("chaos_backend"),
             )
@@ -127,6 +136,27 @@ class _Runs:
                 open_session(choices, system="", say=self._say)
             )
         return self._session
+
+    def _saved_images(self) -> tuple[str, ...]:
+        return self.plans.images if self.plans is not None else ()
+
+    def plan(self, item: Any) -> Plan | None:
+        """The plan that `--chaos-plan` holds for a test; None when it has none for it."""
+        asks = "chaos_plan" in getattr(item, "fixturenames", ())
+        return self.plans.of(item.nodeid, asks=asks) if self.plans is not None else None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave out tests that the plan says nothing about: they would be no replay."""
+        if self.plans is None:
+            return
+        without = [item for item in items if self.plan(item) is None]
+        self.left_out = len(without)
+        if without:
+            self._config.hook.pytest_deselected(items=without)
+            items[:] = [item for item in items if item not in without]
+        there = {item.nodeid for item in items}
+        self._missing = tuple(test for test in self.plans.by_test if test not in there)
 
     def _say(self, line: str) -> None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -154,7 +184,15 @@ class _Runs:
             self._stack.close()
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Count the verdicts and the leases, and name the report."""
+        """Count the verdicts and the leases, what a plan left out, and name the report."""
+        named = self._config.getoption("chaos_plan")
+        if self.left_out:
+            terminalreporter.write_line(f"{self.left_out} tests left out: no plan in {named}")
+        if self._missing:
+            terminalreporter.write_line(
+                f"{len(self._missing)} plans of {named} not carried out: their tests are not among "
+                f"those collected, the first {self._missing[0]}"
+            )
         if self._session is None:
             return
         tests = self._session.folder.verdicts.tests
@@ -184,18 +222,24 @@ def chaos_session(request: pytest.FixtureRequest) -> Session:
     return _runs(request.config).session()
 
 
-def _plan(config: pytest.Config) -> Plan:
-    """The plan that `--chaos-plan` names; an empty one without."""
-    from chaoskit.plan import Plan, read_plan
-
+def _read_plans(config: pytest.Config) -> SavedPlans | None:
     named = config.getoption("chaos_plan")
-    return read_plan(Path(named)) if named else Plan()
+    if not named:
+        return None
+    from chaoskit.replay import read_plans
+
+    try:
+        return read_plans(config.invocation_params.dir / named)
+    except UsageError as error:
+        raise pytest.UsageError(f"--chaos-plan: {error}") from None
 
 
 @pytest.fixture
 def chaos_plan(request: pytest.FixtureRequest) -> Plan:
-    """The plan that `--chaos-plan` names, for the test to carry out; an empty one without."""
-    return _plan(request.config)
+    """The plan that `--chaos-plan` holds for the test to carry out; an empty one without."""
+    from chaoskit.plan import Plan
+
+    return _runs(request.config).plan(request.node) or Plan()
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +249,33 @@ def _chaos_leases(request: pytest.FixtureRequest, chaos_session: Session) -> Ite
     with Leases(chaos_session) as leases:
         _runs(request.config).leases.append(leases)
         yield leases
+
+
+def _setting(item: Any, plan: Plan | None, system: System) -> Setting:
+    """How a test's cluster is started: by its marker, the options, its plan, in this order."""
+    from chaoskit.setting import Setting
+
+    marker = item.get_closest_marker("chaos")
+    asked = dict(marker.kwargs) if marker else {}
+    release = asked.pop("release", None) or item.config.getoption("chaos_release")
+    release = release or (plan.release if plan is not None else "")
+    settings = tuple(sorted(asked.pop("settings", {}).items()))
+    return Setting(release or system.releases[-1].label, settings, **asked)
+
+
+def _saved(plan: Plan | None, system: System, setting: Setting, seed: str) -> Plan:
+    """What a test is run with, to be saved: the plan it was given, if any, and all it left open."""
+    from dataclasses import replace
+
+    from chaoskit.plan import Plan
+
+    return replace(
+        plan or Plan(),
+        system=system.name,
+        release=setting.release,
+        seed=seed,
+        load_per_s=setting.load_per_s,
+    )
 
 
 @pytest.fixture
@@ -218,33 +289,36 @@ def chaos_cluster(
     be started. The test ends in `cluster.check()`.
     """
     from contextlib import ExitStack
+    from random import Random
 
     from chaoskit.experiment import Experiment, without_cluster
-    from chaoskit.setting import Setting
+    from chaoskit.replay import Replay
     from chaoskit.verdict import Verdict
 
-    config = request.config
+    config, test = request.config, request.node.nodeid
+    seed = chaos_session.choices.seed
+    plan = _runs(config).plan(request.node)
+    as_given = "chaos_plan" in request.fixturenames
     stack = ExitStack()
     taken: list[Experiment] = []
     verdicts: list[Verdict] = []
 
     def take(system: System) -> Cluster:
         _runs(config).uses(system)
-        marker = request.node.get_closest_marker("chaos")
-        asked = dict(marker.kwargs) if marker else {}
-        release = asked.pop("release", None) or config.getoption("chaos_release")
-        release = release or _plan(config).release
-        settings = tuple(sorted(asked.pop("settings", {}).items()))
-        setting = Setting(release or system.releases[-1].label, settings, **asked)
-        again = _command(config, request.node.nodeid, "--chaos-seed", chaos_session.choices.seed)
+        setting = _setting(request.node, plan, system)
+        again = _command(config, test, "--chaos-seed", seed)
+        chaos_session.note_plan(test, _saved(plan, system, setting, seed), as_given=as_given)
         try:
             cluster = _chaos_leases.lease(system, setting)
         except ChaosError as error:
-            verdict = without_cluster(request.node.nodeid, chaos_session.recorder, again, error)
+            verdict = without_cluster(test, chaos_session.recorder, again, error)
             chaos_session.add(verdict)
             request.node.user_properties.append(("verdict", verdict.verdict.value))
             raise
-        experiment = Experiment(cluster, request.node.nodeid, again)
+        cluster.random = Random(f"{seed} {test}")  # alike, whatever else is run beside it
+        experiment = Experiment(cluster, test, again)
+        if plan is not None and not as_given:
+            experiment.replay = Replay(test, plan.steps)
         experiment.begin()
         cluster.experiment = experiment
         taken.append(experiment)
@@ -267,7 +341,7 @@ def chaos_cluster(
                 _chaos_leases.keep()
         stack.close()
     if error is None and any(verdict is not Verdict.PASS for verdict in verdicts):
-        raise InvariantViolated(f"{request.node.nodeid} did not end in a PASS")
+        raise InvariantViolated(f"{test} did not end in a PASS")
 
 
 @pytest.hookimpl(wrapper=True)

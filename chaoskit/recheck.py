@@ -23,7 +23,7 @@ from chaoskit.system import System
 from chaoskit.verdict import Reason, Verdict, decide, leading
 
 # What an experiment says of how a test's body ended: no event shows it, so it stands as said.
-_OF_THE_BODY = frozenset({"await", "check", "harness", "inject"})
+_OF_THE_BODY = frozenset({"await", "check", "harness", "inject", "replay"})
 _RECOVERY = re.compile(r"recovered_within_([0-9.]+)_s")
 
 

@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -29,7 +29,7 @@ from chaoskit.history import Recorder
 from chaoskit.hostfacts import host_facts
 from chaoskit.images import Images, parse_image_options
 from chaoskit.journal import Journal
-from chaoskit.plan import executed
+from chaoskit.plan import Plan, executed
 from chaoskit.provision import Workshop
 from chaoskit.redaction import Redactor
 from chaoskit.rundir import RunFolder, TestVerdict, create_run
@@ -92,6 +92,7 @@ class Session:
         self.redactor = redactor
         self.rebuilt = 0
         self._journal = written
+        self._plans: dict[str, tuple[Plan, bool]] = {}
         self._clusters = 0
         self._engine: Engine | None = None
         self._images: Images | None = None
@@ -172,6 +173,18 @@ class Session:
         """Record a judged test; verdicts.json has it when this returns."""
         self.folder.add(verdict)
 
+    def note_plan(self, test: str, plan: Plan, *, as_given: bool) -> None:
+        """
+        Say what a test is run with; `as_given`: it carries the steps of `plan` out itself.
+
+        The steps of any other test are those that it took.
+        """
+        self._plans[test] = plan, as_given
+
+    def _plan_of(self, test: str, done: Plan) -> Plan:
+        plan, as_given = self._plans.get(test, (Plan(seed=self.choices.seed), False))
+        return plan if as_given else replace(plan, steps=done.steps)
+
     def write_plans(self) -> None:
         """Write plan.json, unless a plan stands there: what was done, test by test, with seeds."""
         if (self.folder.path / "plan.json").exists():
@@ -181,7 +194,9 @@ class Session:
             {
                 "seed": self.choices.seed,
                 "images": list(self.choices.images),
-                "tests": {test: plan.document() for test, plan in plans.items()},
+                "tests": {
+                    test: self._plan_of(test, done).document() for test, done in plans.items()
+                },
             }
         )
 

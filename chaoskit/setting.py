@@ -7,8 +7,9 @@ and what a cluster needs to know of its test. Refuses: anything decided while a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from chaoskit.invariant import Invariant
 
@@ -33,4 +34,14 @@ class Judged(Protocol):
 
     def check(self, *extra: Invariant) -> None:
         """End it and judge it."""
+        ...
+
+    def await_turn(self, action: str, fields: Mapping[str, Any]) -> float | None:
+        """
+        Return when this fault or change may begin; at once unless a saved run is done again.
+
+        `fields` are all but its targets, since another node may have a role now. Answers when it
+        may end, in seconds of the run, if that is laid down too. Raises ChaosError when something
+        else is due.
+        """
         ...

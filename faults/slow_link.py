@@ -3,8 +3,8 @@ Slow links: bytes arrive late, unevenly late, or at a trickle.
 
 Seen in: cross-region replication, saturated uplinks, a middlebox under load. In the field they heal
 when the load goes. Refuses: loss and reordering, which need netem in the kernel (`chaoskit doctor`
-says whether it is there). Jitter is drawn by the plan: a plan expands it into timed steps of
-`delay_s`, because Toxiproxy's own random draws cannot be seeded.
+says whether it is there). Jitter is drawn by the plan: `jittered` expands it into timed steps of
+one delay each, because a fault never draws and Toxiproxy's own draws cannot be seeded.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from random import Random
 from typing import ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.fault import Witness, target
 from chaoskit.linkevidence import answers_late, packets_met
 from chaoskit.mesh import delayed, limited
+from chaoskit.plan import Step
 
 _WITHIN_S = 5.0
 # Toxiproxy lets pieces of 0.1 s through: whoever asks for more than one waits that long at least.
@@ -94,3 +96,36 @@ class NarrowLink:
                 meters=[meter],
                 within_s=_WITHIN_S,
             )
+
+
+def jittered(
+    one: str,
+    other: str,
+    *,
+    delay_s: float,
+    jitter_s: float,
+    each_s: float,
+    times: int,
+    random: Random,
+) -> tuple[Step, ...]:
+    """
+    A link whose delay varies: `times` steps of `each_s` seconds, each with a delay of its own.
+
+    The delays, seconds, are drawn evenly from `delay_s` plus or minus `jitter_s` and stand in the
+    steps, so that a saved plan has them. Raises ValueError when one could be no delay at all, or
+    there is no step.
+    """
+    if not 0 < jitter_s < delay_s or times < 1:
+        raise ValueError(f"{times} steps of {delay_s} s plus or minus {jitter_s} s are no jitter")
+    delays_s = [
+        round(random.uniform(delay_s - jitter_s, delay_s + jitter_s), 3) for _ in range(times)
+    ]
+    return tuple(
+        Step(
+            round(number * each_s, 3),
+            SlowLink.__name__,
+            {"one": one, "other": other, "delay_s": drawn_s},
+            duration_s=each_s,
+        )
+        for number, drawn_s in enumerate(delays_s)
+    )

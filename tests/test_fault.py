@@ -84,6 +84,7 @@ def test_what_is_announced_names_fault_fields_and_targets_by_node(cluster: Stand
         "id": 1,
         "fault": "Jam",
         "fields": {"node": "b", "others": ("c", "b")},
+        "asked": {"node": "leader"},
         "targets": ["b", "c"],
         "may_exit": True,
     }

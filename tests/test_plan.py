@@ -12,7 +12,7 @@ import pytest
 
 from chaoskit import catalogue
 from chaoskit.errors import ChaosError, UsageError
-from chaoskit.plan import Plan, Step, read_plan, run
+from chaoskit.plan import Plan, Step, plan_of, read_document, run
 from tests.stand_in import Jam, StandIn, Turn
 
 WHOLE = Plan(
@@ -26,6 +26,10 @@ WHOLE = Plan(
     ),
     inputs={"style": "refused"},
 )
+
+
+def read_plan(path: Path) -> Plan:
+    return plan_of(read_document(path), path)
 
 
 @pytest.fixture

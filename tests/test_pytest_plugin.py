@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -331,3 +332,131 @@ def test_a_time_out_leaves_verdicts(
     assert [test.verdict for test in verdicts.tests] == judged
     assert verdicts.verdict is not Verdict.PASS
     assert verdicts.finished is (method == "signal")
+
+
+CARRIES_OUT = """
+@pytest.mark.chaos(load_per_s=5.0)
+def test_carries_out(chaos_plan, still):
+    with inject(Jam("a", ()), into=still):
+        still.world.met += 1
+    assert [step.action for step in chaos_plan.steps] == ["Whatever"]
+    assert chaos_plan.inputs == {"to": "2"}
+    still.check()
+"""
+LED = PASSES.replace("test_passes", "test_led").replace('Jam("a", ())', 'Jam("leader", ("c",))')
+JAM = {"at_s": 0.1, "action": "Jam", "fields": {"node": "leader", "others": ["c"]}}
+
+
+def plan_file(pytester: pytest.Pytester, **values: Any) -> str:
+    (pytester.path / "given.json").write_text(json.dumps({"schema": 1} | values))
+    return "--chaos-plan=given.json"
+
+
+def saved_plan(pytester: pytest.Pytester) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((latest(pytester) / "plan.json").read_text())
+    return found
+
+
+@pytest.mark.usefixtures("clusters")
+def test_a_saved_run_is_done_again(pytester: pytest.Pytester) -> None:
+    run(pytester, LED, PASSES, args=("--chaos-seed", "7f3a")).assert_outcomes(passed=2)
+    first = saved_plan(pytester)
+    plan = first["tests"]["test_suite.py::test_led"]
+    known = {key: plan[key] for key in ("system", "release", "seed", "load_per_s")}
+    assert known == {"system": "still", "release": "2", "seed": "7f3a", "load_per_s": 20.0}
+    (step,) = plan["steps"]
+    assert (step["action"], step["fields"]) == ("Jam", {"node": "leader", "others": ["c"]})
+    again = run(pytester, LED, UNFELT, args=("--chaos-plan", "runs/latest/plan.json"))
+    again.assert_outcomes(passed=1, deselected=1)
+    again.stdout.fnmatch_lines(
+        [
+            "chaoskit: seed 7f3a, *",
+            "1 tests left out: no plan in runs/latest/plan.json",
+            "1 plans of runs/latest/plan.json not carried out: * test_suite.py::test_passes",
+            "PASS 1 *",
+        ]
+    )
+    (verdict,) = read_verdicts(latest(pytester)).tests
+    assert verdict.again.endswith("--chaos-seed 7f3a --chaos-plan runs/latest/plan.json")
+    assert list(saved_plan(pytester)["tests"]) == ["test_suite.py::test_led"]
+
+
+def test_a_replayed_step_begins_and_ends_when_it_did(
+    pytester: pytest.Pytester, clusters: list[StandIn]
+) -> None:
+    steps = [JAM | {"at_s": 40.0, "duration_s": 60.0}]
+    option = plan_file(pytester, tests={"test_suite.py::test_led": {"steps": steps}})
+    run(pytester, LED, args=(option,)).assert_outcomes(passed=1)
+    begins, ends = clusters[0].held
+    assert 30 < begins <= 40  # time goes on while the stand-in holds nothing
+    assert 90 < ends <= 100
+
+
+@pytest.mark.usefixtures("clusters")
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        ([], "its plan has 0 steps, all taken"),
+        ([JAM | {"action": "Turn"}], "step 1 of its plan is: *Turn*"),
+        ([JAM | {"duration_s": 0.1}, JAM], "1 of 2 steps of its plan were not taken*Jam*"),
+    ],
+)
+def test_a_replay_that_does_something_else_is_invalid(
+    pytester: pytest.Pytester, steps: list[Any], says: str
+) -> None:
+    option = plan_file(pytester, tests={"test_suite.py::test_led": {"steps": steps}})
+    done = run(pytester, LED, args=(option,))
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["INVALID  replay *", f"*{says}"])
+
+
+@pytest.mark.usefixtures("clusters")
+def test_a_test_that_asks_for_the_plan_gets_its_own_and_it_is_saved_as_given(
+    pytester: pytest.Pytester,
+) -> None:
+    given = {"steps": [{"at_s": 1.0, "action": "Whatever"}], "inputs": {"to": "2"}, "release": "1"}
+    name = "test_suite.py::test_carries_out"
+    option = plan_file(pytester, seed="7f3a", tests={name: given})
+    for args in ((option,), ("--chaos-plan", "runs/latest/plan.json")):
+        run(pytester, CARRIES_OUT, args=args).assert_outcomes(passed=1)
+        kept = saved_plan(pytester)["tests"][name]
+        assert [step["action"] for step in kept["steps"]] == ["Whatever"]
+        known = {key: kept[key] for key in ("inputs", "release", "seed", "load_per_s")}
+        assert known == {"inputs": {"to": "2"}, "release": "1", "seed": "7f3a", "load_per_s": 5.0}
+    option = plan_file(pytester, **given)
+    run(pytester, CARRIES_OUT, PASSES, args=(option,)).assert_outcomes(passed=1, deselected=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"schema": 7}', "no plan of schema 1"),
+        ("{", "is no JSON"),
+        (None, "no plan at"),
+        ('{"schema": 1, "rehearsal": {}}', "the plan of a rehearsal"),
+    ],
+)
+def test_a_plan_that_cannot_be_read_is_wrong_usage(
+    pytester: pytest.Pytester, content: str | None, says: str
+) -> None:
+    if content is not None:
+        (pytester.path / "given.json").write_text(content)
+    pytester.makepyfile("def test_it(): pass")
+    done = pytester.runpytest_subprocess("--chaos-plan=given.json", "-p", "no:cacheprovider")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(
+        [f"ERROR: --chaos-plan: *given.json*{says}*"] if content else ["*no plan at*"]
+    )
+    assert "Traceback" not in done.stderr.str()
+
+
+def test_draws_depend_on_the_seed_and_the_test_alone(
+    pytester: pytest.Pytester, clusters: list[StandIn]
+) -> None:
+    def drawn(*tests: str, seed: str) -> float:
+        run(pytester, *tests, args=("--chaos-seed", seed, "-k", "passes or fails"))
+        return float(clusters[-1].as_cluster.random.random())
+
+    alone = drawn(PASSES, seed="7f3a")
+    assert drawn(FAILS, PASSES, seed="7f3a") == alone
+    assert drawn(PASSES, seed="7f3b") != alone

@@ -15,8 +15,9 @@ import pytest
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, InvariantViolated
 from chaoskit.experiment import Experiment, summary
-from chaoskit.fault import apply, inject, resolved
+from chaoskit.fault import apply, inject
 from chaoskit.rundir import TestVerdict
+from chaoskit.targets import resolved
 from chaoskit.verdict import Verdict
 from tests.sabotage import Way, sabotaged
 from tests.toy_clusters import CASES, LOAD_PER_S, STEADY_TIMEOUT_S, Bench, Case, bench
@@ -59,7 +60,8 @@ def _cells() -> Iterator[Any]:
                 continue
             later = way in {Way.LATE, Way.HALF_WAY} and case.name not in IN_FULL
             later |= case.name in VARIANTS and way not in {Way.HONEST, Way.NOTHING}
-            marks = [pytest.mark.nightly] if later else []
+            marks = [pytest.mark.xdist_group(f"{case.kind} {case.name}")]
+            marks += [pytest.mark.nightly] if later else []
             yield pytest.param(case, way, id=f"{case.name}-{way}", marks=marks)
 
 

@@ -15,7 +15,8 @@ from chaoskit import clock
 from chaoskit.backend_docker import DockerBackend
 from chaoskit.errors import InvariantViolated
 from chaoskit.experiment import Experiment, summary
-from chaoskit.fault import inject, resolved
+from chaoskit.fault import inject
+from chaoskit.targets import resolved
 from chaoskit.verdict import Verdict
 from suites.toys.system import PEER_PORT
 from tests.toy_clusters import CASES, FOREIGN, LOAD_PER_S, PLAIN, Bench, Case, bench
