@@ -2,7 +2,8 @@
 The folders and files of a cluster's nodes.
 
 Owns: a scratch folder outside the run folder (keys never lie in a run folder), each node's data
-and configuration folders, their owner and modes, faulty mounts, certificates, images and logs.
+and configuration folders, their owner and modes, what lies in them at first, faulty mounts,
+certificates, images and logs.
 Refuses: processes and networks, and any folder that the journal does not name before it is made.
 """
 
@@ -27,11 +28,13 @@ from chaoskit.ownership import Kind
 from chaoskit.redaction import Redactor
 from chaoskit.storage import FaultyMount
 from chaoskit.system import (
+    InitialFile,
     Release,
     System,
 )
 
 _MOUNT_TIMEOUT_S = 20.0
+_FOLDER_MODE, _SECRET_MODE, _OPEN_MODE = 0o700, 0o600, 0o644
 _WORKERS = 4
 
 
@@ -99,7 +102,34 @@ class Workshop:
             return node
 
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="furnish") as pool:
-            return dict(zip(system.nodes, pool.map(one, system.nodes), strict=True))
+            nodes = dict(zip(system.nodes, pool.map(one, system.nodes), strict=True))
+        placements = [node.placement() for node in nodes.values()]
+        for name, files in system.initial_data(placements).items():
+            for file in files:
+                self._leave(self.scratch / name / "data", file, backend.owner)
+        return nodes
+
+    def _leave(self, data: Path, file: InitialFile, owner: tuple[int, int]) -> None:
+        """Write what lies in a data folder before the first start, for the node to own."""
+        for secret in file.secrets:
+            self.redactor.register(secret)
+        path = data / file.path
+        if data not in path.parents or ".." in path.parts:
+            raise ValueError(f"{file.path} lies outside the data folder")
+        made = [path]
+        for folder in path.parents:
+            if folder.exists():
+                break
+            made.append(folder)
+        for folder in reversed(made[1:]):
+            folder.mkdir(mode=_FOLDER_MODE)
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, _SECRET_MODE)
+        with os.fdopen(descriptor, "wb") as written:
+            written.write(file.content)
+        path.chmod(_SECRET_MODE if file.secrets else _OPEN_MODE)
+        if os.geteuid() == 0:
+            for one in made:
+                os.chown(one, *owner)
 
     def credential(
         self, backend: Backend, authority: Authority, node: str, *, validity: Validity = "valid"

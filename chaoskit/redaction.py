@@ -68,7 +68,7 @@ class Redactor:
         """`text` with every secret replaced by `[redacted]`."""
         for secret in self._exact:
             text = text.replace(secret, MASK)
-        if self._pieces:
+        if self._pieces or self._hex_pieces:
             text = _WORD.sub(self._cleaned_word, text)
         return text
 

@@ -115,6 +115,20 @@ class ConfigFile:
 
 
 @dataclass(frozen=True, slots=True)
+class InitialFile:
+    """
+    A file that lies in a node's data folder before its first start: a relative path and its bytes.
+
+    `secrets` are the keys and shares in it, each as the bytes that they are (not as they are
+    written in the file): no log or report of ours lets them pass, and the file is the node's alone.
+    """
+
+    path: str
+    content: bytes
+    secrets: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """
     What a node is told when it starts.
@@ -243,6 +257,10 @@ def _no_files(_: Placement) -> Sequence[ConfigFile]:
     return ()
 
 
+def _no_initial_data(_: Sequence[Placement]) -> Mapping[str, Sequence[InitialFile]]:
+    return {}
+
+
 def _no_environment(_: Placement) -> Mapping[str, str]:
     return {}
 
@@ -257,6 +275,8 @@ class System:
     quorum: how many healthy, connected nodes the system needs to make progress.
     releases: oldest first.
     command: the argv of a node; environment, files: likewise from its placement.
+    initial_data: what each node, by name, finds in its data folder at its first start. Asked once
+        for a cluster, with all placements in order: what members share is made in one go.
     observe(endpoint, timeout_s): one sample of a node; raises Unobserved.
     steady(observations): all nodes answered and the cluster is in its steady state.
     shows_progress, shows_digest: whether its observations carry them; without, no rollback and no
@@ -282,6 +302,9 @@ class System:
     observe: Callable[[Endpoint, float], Observation]
     environment: Callable[[Placement], Mapping[str, str]] = _no_environment
     files: Callable[[Placement], Sequence[ConfigFile]] = _no_files
+    initial_data: Callable[[Sequence[Placement]], Mapping[str, Sequence[InitialFile]]] = (
+        _no_initial_data
+    )
     steady: Callable[[Mapping[str, Observation]], bool] = lambda seen: all(
         one.ready for one in seen.values()
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from chaoskit.node import Node
 from chaoskit.ownership import Kind
 from chaoskit.provision import Workshop
 from chaoskit.redaction import Redactor
-from chaoskit.system import ConfigFile, Placement
+from chaoskit.system import ConfigFile, InitialFile, Placement
 from tests.fakes import OWNER, FakeBackend
 from tests.stand_in import NODES, still
 
@@ -58,9 +58,11 @@ class Rig:
             self.kept.__setitem__,
         )
 
-    def furnish(self, authority: Authority | None = None, *, faulty: bool = False) -> list[Node]:
+    def furnish(
+        self, authority: Authority | None = None, *, faulty: bool = False, **more: Any
+    ) -> list[Node]:
         self.workshop.open()
-        system = still(files=files)
+        system = still(files=files, **more)
         found = self.workshop.furnish(
             system, system.releases[0], {}, self.backend, authority, self.recorder, faulty=faulty
         )
@@ -171,3 +173,53 @@ def test_faulty_storage_is_announced_mounted_and_gone_again(rig: Rig) -> None:
     assert not any(path.is_mount() for path in mounts)
     assert not rig.scratch.exists()
     assert rig.announced() == set()
+
+
+def dealt(placements: Sequence[Placement]) -> Mapping[str, Sequence[InitialFile]]:
+    """One secret for all of them, and for each the names of all."""
+    names = " ".join(one.name for one in placements).encode()
+    return {
+        one.name: (
+            InitialFile("group/names", names),
+            InitialFile("group/deep/share", b"share: 0011223344556677", (SHARED,)),
+        )
+        for one in placements[:2]
+    }
+
+
+SHARED = bytes.fromhex("0011223344556677")
+
+
+def test_what_members_share_is_made_once_and_lies_in_their_data(rig: Rig) -> None:
+    asked: list[int] = []
+
+    def initial(placements: Sequence[Placement]) -> Mapping[str, Sequence[InitialFile]]:
+        asked.append(len(placements))
+        return dealt(placements)
+
+    nodes = rig.furnish(initial_data=initial)
+    assert asked == [len(NODES)]
+    for node in nodes[:2]:
+        group = node.folders.data / "group"
+        assert (group / "names").read_bytes() == b"a b c"
+        share = group / "deep" / "share"
+        assert share.read_bytes() == b"share: 0011223344556677"
+        assert share.stat().st_mode & 0o777 == 0o600
+        assert (group / "names").stat().st_mode & 0o777 == 0o644
+        if os.geteuid() == 0:
+            owners = {(one.stat().st_uid, one.stat().st_gid) for one in (group, *group.rglob("*"))}
+            assert owners == {OWNER}
+    assert list(nodes[2].folders.data.iterdir()) == []
+
+
+def test_a_secret_of_the_initial_data_is_known_as_what_it_is(rig: Rig) -> None:
+    rig.furnish(initial_data=dealt)
+    assert b"0011223344556677" not in rig.redactor.clean(b"its share is 0011223344556677!")
+
+
+def test_initial_data_stay_in_their_folder(rig: Rig) -> None:
+    def astray(placements: Sequence[Placement]) -> Mapping[str, Sequence[InitialFile]]:
+        return {placements[0].name: (InitialFile("../config/x", b"x"),)}
+
+    with pytest.raises(ValueError, match="outside"):
+        rig.furnish(initial_data=astray)
