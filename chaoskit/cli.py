@@ -168,12 +168,14 @@ def up(
 def down(
     run: Annotated[str | None, typer.Argument(help="all that were kept unless given")] = None,
 ) -> None:
-    """Remove clusters that were left up."""
+    """Remove clusters that were left up; exit 5 when something of them is left."""
     from chaoskit.playground import stop
 
     with _answering():
-        for line in stop(run):
+        stopped = stop(run)
+        for line in stopped.lines:
             say(line)
+    raise typer.Exit(exit_code(Verdict.INFRA) if stopped.left else 0)
 
 
 @app.command()

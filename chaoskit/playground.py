@@ -75,20 +75,32 @@ def start(
     return Playground(run, system.name, release, keep_s, endpoints)
 
 
-def stop(run: str | None) -> list[str]:
-    """
-    Remove the clusters of one run, or of every run that was kept; one line a run.
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What `stop` says, a line each, and how many things it could not remove."""
 
-    Raises UsageError when there is nothing of that name.
+    lines: tuple[str, ...]
+    left: int
+
+
+def stop(run: str | None) -> Stopped:
+    """
+    Remove the clusters of one run, or of every run that was kept.
+
+    One line a run, and one for each thing that is left, with why. Raises UsageError when there is
+    nothing of that name.
     """
     folder = journal.default_folder()
     kept = [one.run for one in journal.read_all(folder) if one.kept_until is not None]
     chosen = [run] if run is not None else kept
     if not chosen:
-        return ["nothing was left up"]
-    lines = []
+        return Stopped(("nothing was left up",), 0)
+    lines, left = [], 0
     for name in chosen:
         cleared = remove_run(name, folder, Engine)
         lines.append(f"removed  {name}: {len(cleared.removed)} things in {cleared.took_s:.1f} s")
         lines += [f"left     {thing}: {why}" for thing, why in cleared.left.items()]
-    return lines
+        left += len(cleared.left)
+    if left:
+        lines.append(f"{left} left: mend what holds them, then `chaoskit down` or `sweep` again")
+    return Stopped(tuple(lines), left)

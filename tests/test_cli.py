@@ -12,6 +12,7 @@ import pytest
 
 from chaoskit import cli
 from chaoskit.errors import ChaosError, EngineFailed, UsageError
+from chaoskit.playground import Stopped
 from chaoskit.verdict import Verdict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -142,10 +143,15 @@ def test_up_says_where_its_nodes_answer(chaoskit: Cli) -> None:
 
 
 def test_down_says_what_it_removed(chaoskit: Cli) -> None:
-    calls = chaoskit.answers("chaoskit.playground.stop", ["removed  a", "left     b"])
-    assert chaoskit("down", "a") == (0, "removed  a\nleft     b\n", "")
+    calls = chaoskit.answers("chaoskit.playground.stop", Stopped(("removed  a",), 0))
+    assert chaoskit("down", "a") == (0, "removed  a\n", "")
     chaoskit("down")
     assert [arguments for arguments, _ in calls] == [("a",), (None,)]
+
+
+def test_a_down_that_leaves_something_is_no_success(chaoskit: Cli) -> None:
+    chaoskit.answers("chaoskit.playground.stop", Stopped(("removed  a", "left     b: busy"), 1))
+    assert chaoskit("down", "a") == (5, "removed  a\nleft     b: busy\n", "")
 
 
 def test_a_sweep_that_leaves_something_is_no_success(chaoskit: Cli) -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit import clock
+from chaoskit import clock, playground
 from chaoskit.engine import Engine
 from chaoskit.errors import UsageError
 from chaoskit.http import HttpClient
-from chaoskit.playground import Playground, start, stop
+from chaoskit. import Kind
+from chaoskit.playground import Playground, Stopped, start, stop
+from chaoskit.removal import Thing
 from chaoskit.session import SCRATCH_ROOT, Choices
+from chaoskit.sweep import Cleared
 from suites.toys.system import toys
 from tests.fakes import REPOSITORY
 
@@ -52,7 +55,27 @@ def test_where_nothing_is_up_nothing_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert stop(None) == ["nothing was left up"]
+    assert stop(None) == Stopped(("nothing was left up",), 0)
+
+
+def test_what_is_left_is_counted_and_said_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    gone, box = Thing(Kind.NETWORK, "z"), Thing(Kind.CONTAINER, "x")
+    left = {"one": {box: "busy", Thing(Kind.MOUNT, "y"): "in use"}, "two": {}}
+    made = {name: Cleared(name, (gone,), what, 0.25) for name, what in left.items()}
+    monkeypatch.setattr(playground, "remove_run", lambda name, *_: made[name])
+    assert stop("two") == Stopped(("removed  two: 1 things in 0.2 s",), 0)
+    assert stop("one") == Stopped(
+        (
+            "removed  one: 1 things in 0.2 s",
+            "left     container x: busy",
+            "left     mount y: in use",
+            "2 left: mend what holds them, then `chaoskit down` or `sweep` again",
+        ),
+        2,
+    )
 
 
 def chaoskit(*argv: str) -> subprocess.CompletedProcess[str]:
