@@ -13,7 +13,7 @@ from chaoskit import clock, playground
 from chaoskit.engine import Engine
 from chaoskit.errors import UsageError
 from chaoskit.http import HttpClient
-from chaoskit. import Kind
+from chaoskit.ownership import Kind
 from chaoskit.playground import Playground, Stopped, start, stop
 from chaoskit.removal import Thing
 from chaoskit.session import SCRATCH_ROOT, Choices
