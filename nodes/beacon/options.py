@@ -1,0 +1,70 @@
+"""
+What a node is started with.
+
+Owns: the options, checked. Refuses: a listening address that is none, ports out of range, a
+certificate without its key. How they are spelt on a command line is the command line's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from nodes.beacon.group import canonical_id
+from nodes.beacon.releases import Surface
+
+PORT_AT_MOST = 65535
+
+
+class Dialling(Enum):
+    """How other members are dialled."""
+
+    PLAINTEXT = "v1 with --tls-disable, v2 built with conn_insecure"
+    TLS = "v2"
+    AS_IDENTITIES_SAY = "v1: TLS where the group's file says TLS = true"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What we show to those who dial us: PEM files of a chain and of its key."""
+
+    chain: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """
+    What a node is started with.
+
+    `private_listen`: host:port for other members, None for the address of our identity; port 0 is
+    chosen by the system. `control_port`: for the operator, on 127.0.0.1, 0 as before.
+    `certificate`: None to listen in plaintext. `trusted`: PEM file of the certificate authorities
+    that others' certificates are checked by, None for the system's. `beacon_id`: the one network to
+    load, None for all that the folder holds. `check_versions`: whether calls of incompatible
+    releases are refused (DISABLE_VERSION_CHECK=1 says no).
+    """
+
+    folder: Path
+    surface: Surface
+    private_listen: str | None
+    control_port: int
+    certificate: Certificate | None
+    dialling: Dialling
+    trusted: Path | None
+    beacon_id: str | None
+    check_versions: bool
+    verbose: bool
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.control_port <= PORT_AT_MOST:
+            raise ValueError(f"a port is a number from 0 to {PORT_AT_MOST}: {self.control_port}")
+        if self.private_listen is not None:
+            host, _, port = self.private_listen.rpartition(":")
+            if not host or not port.isdecimal() or int(port) > PORT_AT_MOST:
+                raise ValueError(
+                    f"{self.private_listen[:80]!r} is no address to listen at; wanted host:port"
+                )
+        if self.beacon_id is not None:
+            canonical_id(self.beacon_id)
