@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -29,6 +29,7 @@ from chaoskit.history import Recorder
 from chaoskit.hostfacts import host_facts
 from chaoskit.images import Images, parse_image_options
 from chaoskit.journal import Journal
+from chaoskit.moment import own_second
 from chaoskit.plan import Plan, executed
 from chaoskit.provision import Workshop
 from chaoskit.redaction import Redactor
@@ -229,13 +230,19 @@ def open_session(choices: Choices, *, system: str, say: Callable[[str], None]) -
     found = sweep(state, Engine, lock_timeout_s=_SWEEP_TIMEOUT_S)
     for line in found.news():
         say(line)
+    with own_second(choices.seed) as started:
+        yield from _opened(choices, system, started)
+
+
+def _opened(choices: Choices, system: str, started: datetime) -> Iterator[Session]:
+    state = journal.default_folder()
     redactor = Redactor()
     folder = create_run(
         choices.runs,
         seed=choices.seed,
         system=system,
         command=choices.command,
-        started=clock.utc_now(),
+        started=started,
         redactor=redactor,
     )
     recorder = Recorder(folder.history)
