@@ -1,0 +1,63 @@
+"""
+The listener of the node's HTTP interfaces: the one module that uses aiohttp.
+
+Owns: sockets, requests and responses. Refuses: what is no HTTP, with aiohttp's own answer.
+
+Rules: an answer has the headers that it names, a date and a length, and no other. A client that
+leaves ends what is being waited for on its behalf. Byte ranges are not cut: who asks for one is
+sent everything, as a server may (RFC 9110, 14.2).
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from nodes.beacon.http_sites import Request, Site
+
+_CLOSE_S = 0.1
+"""How long requests that are being answered are waited for when the listener is closed."""
+
+
+@asynccontextmanager
+async def listening(
+    site: Site, host: str, port: int, tls: ssl.SSLContext | None
+) -> AsyncIterator[int]:
+    """Serve a site while entered; gives the port, which is chosen where 0 is asked for."""
+
+    @web.middleware
+    async def dispatch(
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],  # noqa: ARG001
+    ) -> web.StreamResponse:
+        since = request.if_modified_since
+        answer = await site.answer(
+            Request(
+                request.method,
+                request.rel_url.raw_path,
+                since.timestamp() if since else None,
+            )
+        )
+        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+    application = web.Application(middlewares=[dispatch])
+    application.on_response_prepare.append(_only_our_headers)
+    runner = web.AppRunner(
+        application, access_log=None, handler_cancellation=True, shutdown_timeout=_CLOSE_S
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+async def _only_our_headers(_: web.Request, response: web.StreamResponse) -> None:
+    for name in ("Server", "Content-Type"):
+        value = response.headers.get(name, "")
+        if value.startswith("Python/") or value == "application/octet-stream":
+            del response.headers[name]
