@@ -25,6 +25,7 @@ from chaoskit.report.load import Load, load
 from chaoskit.report.loadchart import draw_load
 from chaoskit.report.margin import Standing, standing_of
 from chaoskit.report.nodetable import Excerpt, NodeRow, Read, Window, excerpt, node_rows, read_logs
+from chaoskit.report.rehearsal import Rehearsal, rehearsal
 from chaoskit.report.shapes import Drawing
 from chaoskit.report.source import Source
 from chaoskit.report.spans import Detail
@@ -46,6 +47,7 @@ _OPEN_UP_TO = 4
 _REMARKS = 12
 _PLAN_CHARACTERS = 20_000
 _STEPS = 200
+_NOT_FACTS = frozenset({"steps", "schema", "rehearsal", "tests"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Page:
     run: str
     verdict: str
     sentence: str
+    rehearsal: Rehearsal | None
     about: tuple[Fact, ...]
     command: str
     notes: tuple[str, ...]
@@ -114,9 +117,18 @@ def page(source: Source) -> Page:
     host = object_of(header, "host")
     calibration = object_of(host, "calibration") or object_of(header, "calibration")
     plan = source.plan or {}
+    verdict = verdict_of(header, found)
+    rehearsed = rehearsal(
+        source.rehearsal,
+        source.plan,
+        verdict,
+        [one.name for one in found],
+        reason=next((one.text for test in found for one in test.findings), ""),
+    )
     return Page(
         run=text_of(header, "run", source.folder.name),
-        verdict=verdict_of(header, found),
+        verdict=verdict,
+        rehearsal=rehearsed,
         sentence=sentence(header, found),
         about=about(header, found, host, started),
         command=text_of(header, "command"),
@@ -126,7 +138,7 @@ def page(source: Source) -> Page:
         kinds=frozenset(kind for test in tests for kind in test.kinds),
         host=facts({key: one for key, one in host.items() if key != "calibration"}),
         calibration=facts(calibration),
-        plan=facts({key: one for key, one in plan.items() if key not in {"steps", "schema"}}),
+        plan=facts({key: one for key, one in plan.items() if key not in _NOT_FACTS}),
         steps=tuple(compact(one, limit=200) for one in objects_of(plan, "steps")[:_STEPS]),
         plan_text=json.dumps(source.plan, indent=1, ensure_ascii=False)[:_PLAN_CHARACTERS]
         if source.plan

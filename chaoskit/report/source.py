@@ -1,9 +1,9 @@
 """
 What a report is made of: the files of a run folder, read without trust.
 
-Owns: finding and reading history.jsonl, verdicts.json, plan.json and nodes/NAME/log. Refuses:
-failing. A file that is missing, cut short or corrupt becomes a note that says so, and whatever of
-it can be read is shown.
+Owns: finding and reading history.jsonl, verdicts.json, plan.json, rehearsal.json, nodes/NAME/log.
+Refuses: failing. A file that is missing, cut short or corrupt becomes a note that says so, and
+whatever of it can be read is shown.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chaoskit.history import Event, History
 from chaoskit.report.document import number_of, object_of, text_of, whole_of
 
 _TYPES = ("invoke", "ok", "fail", "info")
-_SCHEMAS = {"verdicts.json": 1, "plan.json": 1}
+_SCHEMAS = {"verdicts.json": 1, "plan.json": 1, "rehearsal.json": 1}
 _LONGEST_S = 1e8  # three years: no run is longer, and arithmetic on times stays exact enough
 LINE_LIMIT = 100_000
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
@@ -32,8 +32,9 @@ class Source:
     """
     A run folder as read.
 
-    `verdicts` and `plan` are None when the file is not there (a run that did not finish, or one
-    without a plan); `notes` says of each piece that could not be read what and why.
+    `verdicts`, `plan` and `rehearsal` are None when the file is not there (a run that did not
+    finish, one without a plan, one that was no rehearsal); `notes` says of each piece that could
+    not be read what and why.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Source:
     verdicts: dict[str, Any] | None
     plan: dict[str, Any] | None
     notes: tuple[str, ...]
+    rehearsal: dict[str, Any] | None = None
 
 
 def load(folder: Path) -> Source:
@@ -49,7 +51,8 @@ def load(folder: Path) -> Source:
     history = _read_history(folder / "history.jsonl", notes)
     verdicts = _read_document(folder / "verdicts.json", notes)
     plan = _read_document(folder / "plan.json", notes)
-    return Source(folder, history, verdicts, plan, tuple(notes))
+    rehearsal = _read_document(folder / "rehearsal.json", notes)
+    return Source(folder, history, verdicts, plan, tuple(notes), rehearsal)
 
 
 def _read_document(path: Path, notes: list[str]) -> dict[str, Any] | None:
