@@ -192,11 +192,20 @@ class Mesh:
             for name, shape in shapes.items()
             for route in by_name[name].routes.values()
         ]
-        undo = ExitStack()
-        for step_back in self._each(lambda one: self._put_on(*one), changes):
-            undo.callback(step_back)
+        refusing = [proxy for proxy, shape in changes if shape.disabled]
+        bending = [(proxy, shape) for proxy, shape in changes if not shape.disabled]
+        with ExitStack() as undoing:
+            states = None
+            if refusing:
+                undoing.callback(self.client.set_enabled, *refusing, enabled=True)
+                states = self.client.set_enabled(*refusing, enabled=False)
+            if bending or states is None:
+                for step_back in self._each(lambda one: self._put_on(*one), bending):
+                    undoing.callback(step_back)
+                states = self.client.proxies()
+            undo = undoing.pop_all()
         try:
-            self.survey()
+            self._take_note(states)
             yield
         finally:
             undo.close()
@@ -219,7 +228,10 @@ class Mesh:
 
     def survey(self) -> None:
         """Ask the server what lies on each link, and record every link that changed."""
-        states = self.client.proxies()
+        self._take_note(self.client.proxies())
+
+    def _take_note(self, states: Mapping[str, ProxyState]) -> None:
+        """Record every link that changed, by what the server said."""
         for link in self.links.values():
             found = [states[route.proxy] for route in link.routes.values() if route.proxy in states]
             if len(found) != len(link.routes):
@@ -254,9 +266,6 @@ class Mesh:
         )
 
     def _put_on(self, proxy: str, shape: Shape) -> Callable[[], None]:
-        if shape.disabled:
-            self.client.set_enabled(proxy, enabled=False)
-            return lambda: self.client.set_enabled(proxy, enabled=True)
         with ExitStack() as undo:
             for toxic in shape.toxics:
                 self.client.add_toxic(proxy, toxic)

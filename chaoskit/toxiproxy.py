@@ -14,27 +14,24 @@ here. Speaks the HTTP API of Toxiproxy 2.6 to 2.12 (PATCH came with 2.6).
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-import requests
 from toxiproxy.api import APIConsumer
 from toxiproxy.proxy import Proxy
 from toxiproxy.server import Toxiproxy
 
-from chaoskit.clock import monotonic
+from chaoskit.connections import Answer, Connections, Outcome, Request
 from chaoskit.errors import ChaosError
 from chaoskit.toxics import Toxic, from_document, to_document
-
-IDLE_LIMIT_S = 30.0  # the server drops a connection after 60 idle seconds, perhaps just as we write
-CONNECTIONS = 16
 
 
 class ToxiproxyFailed(ChaosError):
@@ -135,46 +132,38 @@ class _Api(APIConsumer):  # type: ignore[misc]  # the library has no types
         self.host = host
         self.port = port
         self._timeout_s = timeout_s
-        self._used_s = monotonic()
-        # Shared by threads: its pool locks, and nothing else in it changes after this line.
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.mount("http://", requests.adapters.HTTPAdapter(1, CONNECTIONS))
-        self.close = self._session.close
+        self._connections = Connections(host, port, timeout_s=timeout_s)
+        self.close = self._connections.close
 
-    def get(self, url: str) -> requests.Response:
-        return self._request("GET", url)
+    def get(self, url: str) -> bytes:
+        return self.all([Request("GET", url)])[0]
 
-    def delete(self, url: str) -> requests.Response:
-        return self._request("DELETE", url)
+    def delete(self, url: str) -> bytes:
+        return self.all([Request("DELETE", url)])[0]
 
-    def post(self, url: str, json: object) -> requests.Response:
-        return self._request("POST", url, json=json)
+    def post(self, url: str, json: object) -> bytes:
+        return self.all([Request("POST", url, json)])[0]
 
-    def patch(self, url: str, json: object) -> requests.Response:
-        return self._request("PATCH", url, json=json)
+    def patch(self, url: str, json: object) -> bytes:
+        return self.all([Request("PATCH", url, json)])[0]
 
-    def _request(self, method: str, url: str, json: object = None) -> requests.Response:
+    def all(self, requests: Sequence[Request]) -> list[bytes]:
+        """Side by side; raises the first failure when all are over."""
+        outcomes = self._connections.ask(requests)
+        return [self._body(*pair) for pair in zip(requests, outcomes, strict=True)]
+
+    def _body(self, request: Request, outcome: Outcome) -> bytes:
+        method, url = request.method, request.path
         what = f"Toxiproxy at {self.host}:{self.port}, {method} {url}"
-        if monotonic() - self._used_s > IDLE_LIMIT_S:
-            self._session.close()  # the pool opens new connections by itself
-        self._used_s = monotonic()
-        try:
-            response = self._session.request(
-                method,
-                f"http://{self.host}:{self.port}{url}",
-                timeout=(self._timeout_s, self._timeout_s),
-                allow_redirects=False,
-                json=json,
-            )
-        except requests.Timeout as error:
-            raise TimedOut(None, f"{what}: no answer in {self._timeout_s:g} s") from error
-        except requests.RequestException as error:
-            raise Unreachable(None, f"{what}: {error}; does the server run?") from error
-        if 200 <= response.status_code < 300:
-            return response
-        status, text = response.status_code, response.text.strip()[:300]
-        raise _kind_of(method, url, status)(status, f"{what} was refused: {text}")
+        if isinstance(outcome, TimeoutError):
+            raise TimedOut(None, f"{what}: no answer in {self._timeout_s:g} s") from outcome
+        if not isinstance(outcome, Answer):
+            raise Unreachable(None, f"{what}: {outcome}; does the server run?") from outcome
+        if 200 <= outcome.status < 300:
+            return outcome.body
+        text = outcome.body.decode(errors="replace").strip()[:300]
+        failed = _kind_of(method, url, outcome.status)
+        raise failed(outcome.status, f"{what} was refused: {text}")
 
 
 def _kind_of(method: str, url: str, status: int) -> type[ToxiproxyFailed]:
@@ -196,13 +185,10 @@ class _Handle(Proxy):  # type: ignore[misc]  # the library has no types
         self._url = f"/proxies/{quote(name, safe='')}"
 
     def state(self) -> ProxyState:
-        return _read_state(_read(self._api.get(self._url)))
+        return _read_state(self._api.get(self._url))
 
-    def enable(self) -> None:
-        self._api.patch(self._url, {"enabled": True})
-
-    def disable(self) -> None:
-        self._api.patch(self._url, {"enabled": False})
+    def switch(self, *, enabled: bool) -> Request:
+        return Request("PATCH", self._url, {"enabled": enabled})
 
     def retarget(self, upstream: str) -> None:
         self._api.patch(self._url, {"upstream": upstream})
@@ -222,7 +208,7 @@ class _Server(Toxiproxy):  # type: ignore[misc]  # the library has no types
 
     def proxies(self) -> dict[str, ProxyState]:
         documents = _read(self._api.get("/proxies"))
-        return {name: _read_state(document) for name, document in documents.items()}
+        return {name: _state_of(document) for name, document in documents.items()}
 
     def get_proxy(self, proxy_name: str) -> _Handle:
         return _Handle(self._api, proxy_name)
@@ -234,20 +220,21 @@ class _Server(Toxiproxy):  # type: ignore[misc]  # the library has no types
         return str(_read(self._api.get("/version")).get("version"))
 
 
-def _read(response: requests.Response) -> dict[str, Any]:
+def _read(body: bytes) -> dict[str, Any]:
     try:
-        document = response.json()
-    except requests.JSONDecodeError:
+        document = json.loads(body)
+    except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise NotAsAsked(
-            response.status_code,
-            f"{response.url} answers {response.text[:80]!r}: is that a Toxiproxy?",
-        )
+        raise NotAsAsked(200, f"{body[:80]!r} was the answer: is that a Toxiproxy?")
     return document
 
 
-def _read_state(document: Mapping[str, Any]) -> ProxyState:
+def _read_state(body: bytes) -> ProxyState:
+    return _state_of(_read(body))
+
+
+def _state_of(document: Mapping[str, Any]) -> ProxyState:
     try:
         return ProxyState(
             document["name"],
@@ -308,20 +295,23 @@ class ToxiproxyClient:
                 # /populate answers 201 and does nothing to the `enabled` of a proxy it knows
                 self.set_enabled(spec.name, enabled=spec.enabled)
 
-    def set_enabled(self, name: str, *, enabled: bool) -> None:
+    def set_enabled(self, *names: str, enabled: bool) -> Mapping[str, ProxyState]:
         """
-        Let the proxy `name` listen, or make it refuse: disabling also closes its connections.
+        Let these proxies listen, or make them refuse: disabling also closes their connections.
 
-        Raises ServerFailed when its listen address cannot be bound again.
+        All are changed side by side; answers the read-back, which is one of all proxies. Raises
+        ServerFailed when a listen address cannot be bound again; the others are changed then.
         """
-        with self._changing(name) as proxy:
-            if enabled:
-                proxy.enable()
-            else:
-                proxy.disable()
-            state = proxy.state()
-        if state.enabled != enabled:
-            raise NotAsAsked(200, f"asked for enabled={enabled}, the server has {state}")
+        with ExitStack() as locks:
+            # in order, so that two of these never wait for each other
+            handles = [locks.enter_context(self._changing(name)) for name in sorted(set(names))]
+            self._api.all([handle.switch(enabled=enabled) for handle in handles])
+            found = self._server.proxies()
+        for name in names:
+            state = found.get(name)
+            if state is None or state.enabled != enabled:
+                raise NotAsAsked(200, f"asked for enabled={enabled}, the server has {state}")
+        return found
 
     def set_upstream(self, name: str, upstream: str) -> None:
         """

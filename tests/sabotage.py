@@ -72,15 +72,15 @@ class Liar:
     failure: Callable[[], Exception]
     _seen: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _owed: list[Callable[[], None]] = field(default_factory=list)
+    _owed: list[Callable[[], object]] = field(default_factory=list)
 
     def does(
         self,
         phase: str,
         *,
-        act: Callable[[], None],
-        elsewhere: Callable[[], None],
-        lie: Callable[[], None],
+        act: Callable[[], object],
+        elsewhere: Callable[[], object],
+        lie: Callable[[], object],
     ) -> None:
         """Carry out one call: `act` as told, `elsewhere` the same to the victim, `lie` says so."""
         with self._lock:  # links are changed side by side
@@ -89,9 +89,9 @@ class Liar:
     def _does(
         self,
         phase: str,
-        act: Callable[[], None],
-        elsewhere: Callable[[], None],
-        lie: Callable[[], None],
+        act: Callable[[], object],
+        elsewhere: Callable[[], object],
+        lie: Callable[[], object],
     ) -> None:
         match self.way, phase:
             case Way.NOTHING, _:
@@ -142,13 +142,15 @@ class LyingToxiproxy:
         enable, lead = real.set_enabled, real.set_upstream
         upstreams = {name: state.upstream for name, state in proxies().items()}
 
-        def set_enabled(name: str, *, enabled: bool) -> None:
-            self.liar.does(
-                HEAL if enabled else INJECT,
-                act=lambda: enable(name, enabled=enabled),
-                elsewhere=lambda: enable(self.victim, enabled=enabled),
-                lie=lambda: self._say(name, enabled=enabled),
-            )
+        def set_enabled(*names: str, enabled: bool) -> Mapping[str, ProxyState]:
+            for name in names:
+                self.liar.does(
+                    HEAL if enabled else INJECT,
+                    act=lambda name=name: enable(name, enabled=enabled),  # type: ignore[misc]
+                    elsewhere=lambda: enable(self.victim, enabled=enabled),
+                    lie=lambda name=name: self._say(name, enabled=enabled),  # type: ignore[misc]
+                )
+            return told()
 
         def set_upstream(name: str, upstream: str) -> None:
             heals = upstream == upstreams[name]

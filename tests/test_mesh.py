@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count, permutations
 from pathlib import Path
 
 import pytest
 
+from chaoskit import connections
+from chaoskit.connections import Connections, Outcome, Request
 from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.history import Event, Recorder
 from chaoskit.mesh import (
@@ -145,6 +147,22 @@ def test_what_was_done_until_one_was_refused_is_undone(mesh: Mesh) -> None:
         pytest.fail("the body was run")
     mesh.client.remove_toxic("b>a:peer", toxic.name)
     assert mesh.pristine()
+
+
+def test_a_cut_is_one_change_and_one_look_at_all(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[list[str]] = []
+    real = connections.Connections._ask
+
+    def counting(self: Connections, requests: Sequence[Request]) -> list[Outcome]:
+        batches.append([request.method for request in requests])
+        return real(self, requests)
+
+    monkeypatch.setattr(connections.Connections, "_ask", counting)
+    with mesh.shaped({link.name: refused() for link in mesh.between(["a"], ["b", "c"])}):
+        assert batches == [["PATCH"] * 8, ["GET"]]
+        assert mesh.cut_links() == {"a>b", "b>a", "a>c", "c>a"}
 
 
 def test_shapes_lie_over_each_other(mesh: Mesh) -> None:

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from chaoskit import toxiproxy
+from chaoskit import connections
 from chaoskit.clock import monotonic, wait_until
 from chaoskit.errors import ChaosError
 from chaoskit.toxics import (
@@ -231,6 +231,19 @@ def test_a_disabled_proxy_refuses_and_breaks_connections(
         assert connection.recv(64) == b"back"
 
 
+def test_several_are_disabled_at_once_and_read_back_together(client: ToxiproxyClient) -> None:
+    many = [spec(f"p{n}") for n in range(20)]  # more than are sent side by side
+    client.populate([*many, spec("other")])
+    found = client.set_enabled(*(one.name for one in many), enabled=False)
+    assert {name for name, state in found.items() if not state.enabled} == {
+        one.name for one in many
+    }
+    assert found == client.proxies()
+    with pytest.raises(ProxyNotFound):
+        client.set_enabled("p0", "gone", "p1", enabled=True)
+    assert [client.proxies()[name].enabled for name in ("p0", "p1", "p2")] == [True, True, False]
+
+
 def test_another_upstream_is_served(client: ToxiproxyClient, echo: str) -> None:
     proxy = spec(upstream="127.0.0.1:9")
     client.populate([proxy])
@@ -297,7 +310,7 @@ def test_a_reset_is_a_reset_for_new_connections(client: ToxiproxyClient, echo: s
 def test_what_is_not_there_is_an_error(client: ToxiproxyClient) -> None:
     toxic = TOXICS[0]
     client.populate([spec("here")])
-    calls: list[Callable[[], None]] = [
+    calls: list[Callable[[], object]] = [
         lambda: client.set_enabled("gone", enabled=True),
         lambda: client.set_upstream("gone", "127.0.0.1:9"),
         lambda: client.add_toxic("gone", toxic),
@@ -512,7 +525,7 @@ class ClientMatchesModel(RuleBasedStateMachine):
             for name, state in self.proxies.items()
         )
 
-    def expect(self, error: type[ToxiproxyFailed] | None, call: Callable[[], None]) -> bool:
+    def expect(self, error: type[ToxiproxyFailed] | None, call: Callable[[], object]) -> bool:
         if error is None:
             call()
             return True
@@ -680,12 +693,13 @@ def lying(body: bytes | None = None) -> Iterator[tuple[ToxiproxyClient, type[Lia
 def test_an_accepted_change_that_did_not_happen_is_an_error() -> None:
     with lying() as (client, liar):
         assert client.proxies() == {"a": state_of(liar.shown, liar.toxic)}
-        changes: list[Callable[[], None]] = [
+        changes: list[Callable[[], object]] = [
             lambda: client.populate([replace(liar.shown, upstream="127.0.0.1:1")]),
             lambda: client.populate([replace(liar.shown, listen="127.0.0.1:1")]),
             lambda: client.populate([replace(liar.shown, name="b")]),
             lambda: client.populate([replace(liar.shown, enabled=False)]),
             lambda: client.set_enabled("a", enabled=False),
+            lambda: client.set_enabled("a", "b", enabled=True),
             lambda: client.set_upstream("a", "127.0.0.1:1"),
             lambda: client.add_toxic("a", Latency(0.3, "upstream")),
             lambda: client.remove_toxic("a", liar.toxic.name),
@@ -720,7 +734,7 @@ def test_connections_are_kept_but_not_stale_ones(monkeypatch: pytest.MonkeyPatch
         for _ in range(10):
             client.proxies()
         assert len(liar.accepted) == 1
-        monkeypatch.setattr(toxiproxy, "IDLE_LIMIT_S", -1.0)
+        monkeypatch.setattr(connections, "IDLE_LIMIT_S", -1.0)
         client.proxies()
         assert len(liar.accepted) == 2
 
