@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -41,12 +40,12 @@ def ground(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ground]:
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
-    """Lines to be shown when the test is over, whether it passed or not."""
+def say(record_property: Callable[[str, object], None]) -> Iterator[list[str]]:
+    """Lines to be shown when the tests are over, whether this one passed or not."""
     lines: list[str] = []
     yield lines
-    with capsys.disabled():
-        sys.stdout.write("\n" + "\n".join(lines) + "\n")
+    for line in lines:
+        record_property("table residue", line)
 
 
 def table(points: Sequence[Point], title: str, began_s: float) -> list[str]:

@@ -18,7 +18,6 @@ import pytest
 
 from chaoskit import clock
 from chaoskit.cluster import Cluster
-from chaoskit.rundir import TestVerdict
 from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
 from chaoskit.system import System
@@ -35,7 +34,7 @@ from faults.upgrade import Upgrade
 from faults.wrong_certificate import WrongCertificate
 from suites.etcd.system import SYSTEM as ETCD
 from suites.toys.system import toys
-from tests.sabotage import Actuator, Way
+from tests.sabotage import Actuator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOAD_PER_S = 40.0
@@ -105,12 +104,9 @@ def _found(cluster: Cluster) -> dict[str, str]:
 
 @dataclass
 class Bench:
-    """One cluster at a time, used again while it is found as it was made; and the table."""
+    """One cluster at a time, used again while it is found as it was made."""
 
     session: Session
-    table: dict[tuple[str, Way], TestVerdict] = field(default_factory=dict)
-    built: int = 0
-    reused: int = 0
     _kind: str = ""
     _stack: ExitStack = field(default_factory=ExitStack)
     _cluster: Cluster | None = None
@@ -121,14 +117,12 @@ class Bench:
         held = self._cluster
         if held is not None and kind == self._kind and self._is_pristine(held):
             held.await_steady_state(timeout_s=STEADY_TIMEOUT_S)
-            self.reused += 1
             return held
         self.close()
         release = SYSTEMS[kind].releases[0 if kind != FOREIGN else -1].label
         setting = Setting(release=release, storage=kind == STORED, load_per_s=LOAD_PER_S)
         cluster = self._stack.enter_context(self.session.cluster(SYSTEMS[kind], setting))
         self._cluster, self._kind, self._pristine = cluster, kind, _found(cluster)
-        self.built += 1
         with cluster.loaded(LOAD_PER_S):
             self.await_leader(cluster)
         return cluster
