@@ -1,15 +1,15 @@
 """
 The table of faults: what each needs, whether it is to be had here, on what, what proves it.
 
-Owns: reading that from each fault's own class (`NEEDS`, `PROOF`) and asking the host for what is
-needed. Refuses: a list of its own that could drift from the faults.
+Owns: reading that from each fault's own class (`NEEDS`, `PROOF`), and asking the host, by backend,
+for what is needed. Refuses: a list of its own that could drift from the faults.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from chaoskit import catalogue, storage
 from chaoskit.errors import ChaosError
+from chaoskit.system import System
 
 
 class Need(StrEnum):
@@ -24,22 +25,36 @@ class Need(StrEnum):
 
     ENGINE = "engine"
     COUNTERS = "packet counters"
+    FELT = "packet counters or peers that tell of failures"
     LINKS = "a linked port"
     SECURE = "a secure port"
     STORAGE = "faulty storage"
     RELEASES = "two releases"
+    SETTINGS = "settings"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A fault on one backend: why it is not to be had here ("" if it is), and who is fit for it."""
+
+    why_not: str
+    systems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fault or change; `why_not` is empty when it is available on this host."""
+    """One fault or change, and by backend whether it is to be had here."""
 
     name: str
     kind: str
     needs: tuple[Need, ...]
-    why_not: str
-    systems: tuple[str, ...]
+    offers: Mapping[str, Offer]
     proof: str
+
+    @property
+    def available(self) -> bool:
+        """Whether any backend has it here."""
+        return any(not one.why_not for one in self.offers.values())
 
     def document(self) -> dict[str, Any]:
         """JSON values."""
@@ -47,9 +62,15 @@ class Row:
             "name": self.name,
             "kind": self.kind,
             "needs": [need.value for need in self.needs],
-            "available": not self.why_not,
-            "why_not": self.why_not,
-            "systems": list(self.systems),
+            "available": self.available,
+            "backends": {
+                backend: {
+                    "available": not one.why_not,
+                    "why_not": one.why_not,
+                    "systems": list(one.systems),
+                }
+                for backend, one in self.offers.items()
+            },
             "proof": self.proof,
         }
 
@@ -70,39 +91,70 @@ def _no_counters() -> str:
     return "" if shutil.which("nft") else "needs nft on this host: `make setup`"
 
 
-_HOST: dict[Need, Callable[[], str]] = {
-    Need.ENGINE: _no_engine,
-    Need.COUNTERS: _no_counters,
-    Need.STORAGE: storage.why_unavailable,
+def _no_proxy() -> str:
+    from chaoskit.toxiproxy import server_binary
+
+    try:
+        server_binary()
+    except ChaosError as error:
+        return str(error)
+    return ""
+
+
+# What the process backend lacks, whatever the host has.
+_NOT_IN_PROCESSES: Mapping[Need, str] = {
+    Need.ENGINE: "it has no containers",
+    Need.COUNTERS: "nothing counts packets there, and no peer tells of what it does",
+    Need.STORAGE: "its nodes run as our own user, whose calls could not be told apart",
+    Need.RELEASES: "it has no images: every release is the same program",
 }
 
 
-def _systems(needs: tuple[Need, ...], project: Path) -> tuple[str, ...]:
-    """The systems below a project that have what a fault needs of a system."""
-    fit = []
-    for name in catalogue.system_names(project):
-        system = catalogue.load_system(name, project=project)
-        linked = system.linked_ports
-        has = {
-            Need.LINKS: bool(linked),
-            Need.SECURE: any(port.secure for port in linked),
-            Need.RELEASES: len(system.releases) > 1,
-        }
-        if all(has.get(need, True) for need in needs):
-            fit.append(name)
-    return tuple(fit)
+def _lacking() -> dict[str, tuple[str, Mapping[Need, str]]]:
+    """By backend: why it cannot run here at all, and what it lacks."""
+    counters = _no_counters()
+    in_containers = {
+        Need.COUNTERS: counters,
+        Need.FELT: counters,
+        Need.STORAGE: storage.why_unavailable(),
+    }
+    return {
+        "docker": (_no_engine(), in_containers),
+        "process": (_no_proxy(), _NOT_IN_PROCESSES),
+    }
+
+
+def _fits(system: System, needs: tuple[Need, ...], backend: str) -> bool:
+    """Whether a system has what a fault needs of it; in processes it tells of its failures."""
+    linked = system.linked_ports
+    has = {
+        Need.LINKS: bool(linked),
+        Need.SECURE: any(port.secure for port in linked),
+        Need.RELEASES: len(system.releases) > 1,
+    }
+    if backend == "process" and system.failures is None:
+        return False
+    return all(has.get(need, True) for need in needs)
 
 
 def rows(project: Path) -> tuple[Row, ...]:
     """Every fault and change that is installed, with what this host and project offer it."""
-    lacking = {need: ask() for need, ask in _HOST.items()}
+    lacking = _lacking()
+    systems = {
+        name: catalogue.load_system(name, project=project)
+        for name in catalogue.system_names(project)
+    }
     found = []
     for group, kind in ((catalogue.FAULTS, "fault"), (catalogue.CHANGES, "change")):
         for name, offered in catalogue.offered(group).items():
             needs = tuple(Need(one) for one in getattr(offered, "NEEDS", ()))
-            why_not = next((lacking[need] for need in needs if lacking.get(need)), "")
-            proof = str(getattr(offered, "PROOF", ""))
-            found.append(Row(name, kind, needs, why_not, _systems(needs, project), proof))
+            offers = {}
+            for backend, (why_none, missing) in lacking.items():
+                first = next((missing[need] for need in needs if missing.get(need)), "")
+                why_not = why_none or first
+                fit = [one for one in systems if _fits(systems[one], needs, backend)]
+                offers[backend] = Offer(why_not, tuple(fit))
+            found.append(Row(name, kind, needs, offers, str(getattr(offered, "PROOF", ""))))
     return tuple(found)
 
 
@@ -111,9 +163,15 @@ def table(found: tuple[Row, ...]) -> str:
     width = max(len(row.name) for row in found)
     lines = []
     for row in found:
-        state = row.why_not or "ok"
+        state = "ok" if row.available else "not here"
         lines.append(f"{row.name:<{width}}  {row.kind:<6}  {state}")
-        lines.append(f"{'':<{width}}  needs   {', '.join(row.needs) or 'nothing'}")
-        lines.append(f"{'':<{width}}  systems {' '.join(row.systems) or 'none here'}")
-        lines.append(f"{'':<{width}}  proof   {row.proof}")
+        lines.append(f"{'':<{width}}  needs    {', '.join(row.needs) or 'nothing'}")
+        for backend, offer in row.offers.items():
+            told = f"not here: {offer.why_not}" if offer.why_not else _on(offer.systems)
+            lines.append(f"{'':<{width}}  {backend:<7}  {told}")
+        lines.append(f"{'':<{width}}  proof    {row.proof}")
     return "\n".join(lines)
+
+
+def _on(systems: tuple[str, ...]) -> str:
+    return f"ok: {' '.join(systems)}" if systems else "ok, but no system here has what it needs"

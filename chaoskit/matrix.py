@@ -358,11 +358,11 @@ def _cells(system: System, night: _Night, table: dict[str, Row]) -> list[Cell]:
     labels = tuple(_label(system, prefix) for prefix in request.releases)
     usable: dict[str, type] = {}
     for name, kind in night.faults.items():
-        row = table[name]
-        if system.name not in row.systems:
+        offer = table[name].offers[night.choices.backend]
+        if system.name not in offer.systems:
             continue
-        if row.why_not:
-            night.say(f"not here {name}: {row.why_not}")
+        if offer.why_not:
+            night.say(f"not here {name}: {offer.why_not}")
             continue
         usable[name] = kind
     wanted = request.only.split()

@@ -31,7 +31,7 @@ _WITHIN_S = 3.0
 class ResetConnections:
     """What `one` and `other` dial between them is reset: open connections and new ones."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters", "a linked port")
     PROOF: ClassVar = "our dial is reset; resets sent to peers that dialled"
 
     one: str = target()
@@ -55,7 +55,7 @@ class ResetConnections:
 class HalfOpenConnections:
     """Connections between `one` and `other` stay open and carry nothing; healing delivers all."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters or peers that tell of failures", "a linked port")
     PROOF: ClassVar = "our dial is accepted and never answered; packets that entered and stayed"
 
     one: str = target()
@@ -79,7 +79,7 @@ class HalfOpenConnections:
 class SlowClose:
     """A close on one side of a connection reaches the other side `delay_s` seconds later."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters", "a linked port")
     PROOF: ClassVar = "a close reaches us late; connections that peers opened"
 
     one: str = target()

@@ -24,7 +24,7 @@ _WITHIN_S = 5.0
 class FullDisk:
     """`node` finds no space; the heal makes some and starts it if it has exited."""
 
-    NEEDS: ClassVar = ("engine", "faulty storage")
+    NEEDS: ClassVar = ("faulty storage",)
     PROOF: ClassVar = "a write of ours finds no space; writes of the node that were refused"
 
     MAY_EXIT: ClassVar = True  # a node that finds no space may end: better than to go on

@@ -24,7 +24,7 @@ _WITHIN_S = 5.0
 class Kill:
     """SIGKILL to `node`; the heal starts it again."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters or peers that tell of failures", "a linked port")
     PROOF: ClassVar = "the process is gone from /proc; resets to peers that dial it"
 
     node: str = target()

@@ -53,7 +53,7 @@ def _cut(cluster: Cluster, shapes: Mapping[str, Shape], links: Sequence[Link]) -
 class Split:
     """No node of `side` can reach a node outside it, nor the other way."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters or peers that tell of failures", "a linked port")
     PROOF: ClassVar = "a dial of ours on each cut link fails; packets refused or dropped there"
 
     side: tuple[str, ...] = target()
@@ -76,7 +76,7 @@ class Split:
 class Isolate:
     """One node can reach nobody and nobody it."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters or peers that tell of failures", "a linked port")
     PROOF: ClassVar = "a dial of ours on each cut link fails; packets refused or dropped there"
 
     node: str = target()
@@ -96,7 +96,7 @@ class Isolate:
 class Bridge:
     """`one` and `other` cannot reach each other; everybody else reaches both."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters or peers that tell of failures", "a linked port")
     PROOF: ClassVar = "a dial of ours on each cut link fails; packets refused or dropped there"
 
     one: str = target()
@@ -119,7 +119,7 @@ class Bridge:
 class OneWay:
     """No byte flows from `source` to any of `deaf`; the other direction is whole."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters or peers that tell of failures", "a linked port")
     PROOF: ClassVar = "a dial of ours on each cut link fails; packets refused or dropped there"
 
     source: str = target()

@@ -24,7 +24,7 @@ _WITHIN_S = 5.0
 class Pause:
     """`node` is frozen for the length of the block."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters or peers that tell of failures", "a linked port")
     PROOF: ClassVar = "the kernel says frozen; packets sent to it that it does not read"
 
     node: str = target()

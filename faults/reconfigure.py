@@ -23,7 +23,7 @@ _WITHIN_S = 20.0
 class Reconfigure:
     """`node` restarts with `settings` on top of those it has."""
 
-    NEEDS: ClassVar = ("engine",)
+    NEEDS: ClassVar = ("settings",)
     PROOF: ClassVar = "the arguments of the process that runs, and the files it was given"
 
     node: str = target()

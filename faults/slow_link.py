@@ -32,7 +32,7 @@ _RATE_LIMIT_KB_PER_S = 20  # from here on a TLS hello is one piece
 class SlowLink:
     """Every byte between `one` and `other`, both ways, is `delay_s` seconds late."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters", "a linked port")
     PROOF: ClassVar = "our question is late by the delay; packets that entered the slow streams"
 
     one: str = target()
@@ -62,7 +62,7 @@ class SlowLink:
 class NarrowLink:
     """At most `rate_kb_per_s` kilobytes a second pass between `one` and `other`, each way."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a linked port")
+    NEEDS: ClassVar = ("packet counters", "a linked port")
     PROOF: ClassVar = (
         "our question takes as long as the rate says; packets that entered the streams"
     )

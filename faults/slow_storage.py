@@ -27,7 +27,7 @@ _WITHIN_S = 5.0
 class SlowStorage:
     """Each fsync of `node` takes `delay_s` seconds longer."""
 
-    NEEDS: ClassVar = ("engine", "faulty storage")
+    NEEDS: ClassVar = ("faulty storage",)
     PROOF: ClassVar = "a sync of ours is late by the delay; syncs of the node that had to wait"
 
     node: str = target()

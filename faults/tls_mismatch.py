@@ -29,7 +29,7 @@ _WITHIN_S = 15.0
 class TlsMismatch:
     """`node` restarts and serves its linked port in plaintext; its peers go on dialling TLS."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a secure port")
+    NEEDS: ClassVar = ("packet counters or peers that tell of failures", "a secure port")
     PROOF: ClassVar = (
         "a TLS hello of ours meets plaintext; connections of peers that cannot succeed"
     )
@@ -61,7 +61,7 @@ class TlsMismatch:
 class WrongPort:
     """The link `source`>`node` leads to the node's port `port`, which speaks plaintext."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a secure port")
+    NEEDS: ClassVar = ("packet counters or peers that tell of failures", "a secure port")
     PROOF: ClassVar = "a TLS hello of ours on the link meets plaintext; connections opened on it"
 
     source: str = target()

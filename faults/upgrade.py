@@ -23,7 +23,7 @@ _WITHIN_S = 20.0
 class Upgrade:
     """`node` goes to release `to`, newer or older; one that is down is started with it."""
 
-    NEEDS: ClassVar = ("engine", "two releases")
+    NEEDS: ClassVar = ("two releases",)
     PROOF: ClassVar = "the image it was started from, and the version the node itself reports"
 
     node: str = target()

@@ -36,7 +36,7 @@ _REASONS = {
 class WrongCertificate:
     """`node` restarts with a certificate that has one `flaw`."""
 
-    NEEDS: ClassVar = ("engine", "packet counters", "a secure port")
+    NEEDS: ClassVar = ("packet counters or peers that tell of failures", "a secure port")
     PROOF: ClassVar = (
         "the flawed certificate is served and distrusted for its flaw; connections of peers"
     )

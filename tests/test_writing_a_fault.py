@@ -104,4 +104,4 @@ def test_it_is_offered_by_its_entry_point(folder: Path) -> None:
     )
     (row,) = [line for line in done.stdout.splitlines() if line.startswith("Stop ")]
     assert "fault" in row
-    assert "the process is gone from /proc" in done.stdout.partition(row)[2].split("\n")[3]
+    assert "the process is gone from /proc" in done.stdout.partition(row)[2].split("\n")[4]
