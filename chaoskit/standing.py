@@ -265,20 +265,24 @@ def nothing_acknowledged_below_quorum(allowance_s: float = 0.5) -> Invariant:
 
 
 def promises(
-    *, shows_digest: bool = True, shows_progress: bool = True, shows_liveness: bool = True
+    *,
+    shows_digest: bool = True,
+    shows_progress: bool = True,
+    shows_liveness: bool = True,
+    acknowledges: bool = True,
 ) -> tuple[Invariant, ...]:
     """
     What a system owes at all times; a System leaves out what its observations cannot show.
 
     Without digests no fork can be seen, without progress no rollback, without load or progress no
-    liveness: a promise that can never have evidence would make every run UNKNOWN, so it is left
-    out by a word, not in silence.
+    liveness, without operations that need a quorum none acknowledged below it: a promise that can
+    never have evidence would make every run UNKNOWN, so it is left out by a word, not in silence.
     """
     return (
         *((no_fork,) if shows_digest else ()),
         *((no_rollback,) if shows_progress else ()),
         no_unexpected_exit,
-        nothing_acknowledged_below_quorum(),
+        *((nothing_acknowledged_below_quorum(),) if acknowledges else ()),
         *((progress_while_quorate,) if shows_liveness else ()),
     )
 
@@ -294,4 +298,5 @@ def promises_of(system: System) -> tuple[Invariant, ...]:
         shows_digest=system.shows_digest and system.shows_progress,
         shows_progress=system.shows_progress,
         shows_liveness=system.traffic is not None if system.driven else system.shows_progress,
+        acknowledges=system.traffic is None or not system.traffic.local,
     )

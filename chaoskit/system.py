@@ -31,6 +31,8 @@ class Port:
     linked: other nodes dial it, so each directed pair gets a link of its own through the proxy.
     secure: it serves TLS by the cluster's authority unless a node's settings say otherwise.
     plaintext: the settings under which a node serves this port in plaintext (for tls_mismatch).
+    http2: what it speaks is HTTP/2 (gRPC): it greets whoever connects, so that a question of ours
+        on a link has to be one of HTTP/2.
 
     """
 
@@ -38,6 +40,7 @@ class Port:
     number: int
     linked: bool = False
     secure: bool = False
+    http2: bool = False
     plaintext: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -245,12 +248,15 @@ class Traffic:
     `connect(endpoint, timeout_s)` makes a client of one node; `operations(random)` is the endless
     stream of operations, drawn from the plan's randomness alone. `snapshot`, where the system can
     tell, is an operation that reads everything one node holds, for comparison across nodes.
+    `local`: every operation is answered by one node out of what it has, and none needs a quorum (a
+    chain that clients only read); then nothing can be acknowledged too early either.
     """
 
     connect: Callable[[Endpoint, float], Client]
     operations: Callable[[Random], Iterator[Operation]]
     timeout_s: float = 2.0
     snapshot: Operation | None = None
+    local: bool = False
 
 
 def _no_files(_: Placement) -> Sequence[ConfigFile]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from chaoskit import clock, handshake
+from chaoskit import clock, handshake, http2
 from chaoskit.backend import Backend
 from chaoskit.errors import ChaosError
 from chaoskit.handshake import Dial, Outcome, Serving
@@ -74,8 +74,9 @@ class Wire:
         """
         Put a question on the link, in the mode its target serves, and await an answer.
 
-        Under TLS a hello, else a request padded to `padding_bytes`. `answered` is false when it
-        was refused or reset, when nothing came back, and when the connection ended without a byte.
+        Under TLS a hello, in HTTP/2 a ping, else a request, these two padded to `padding_bytes`.
+        `answered` is false when it was refused or reset, when nothing came back, and when the
+        connection ended without a byte.
         Only a plain server that does the same on the harness's own link has answered by closing: it
         does not understand the request. (A toxic that drops bytes lets a close through.)
         """
@@ -95,11 +96,16 @@ class Wire:
                 )
                 answered = seen.kind in {Outcome.TLS, Outcome.PLAINTEXT}
                 return Met(answered, seen.kind, seen.took_s)
-            met = handshake.ask(address, port.number, request, timeout_s=timeout_s)
+            if port.http2:
+                met = http2.ping(
+                    address, port.number, timeout_s=timeout_s, padding_bytes=padding_bytes
+                )
+            else:
+                met = handshake.ask(address, port.number, request, timeout_s=timeout_s)
             return Met(met.kind is Outcome.ANSWERED, met.kind, met.took_s)
 
         met = self.backend.inside(source, question, timeout_s=2 * timeout_s + _MARGIN_S)
-        if met.kind is not Outcome.CLOSED or secure:
+        if met.kind is not Outcome.CLOSED or secure or port.http2:
             return met
         own = self.backend.layout.watch[target]
         control = handshake.ask(own, port.number, request, timeout_s=timeout_s)

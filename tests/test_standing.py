@@ -513,5 +513,9 @@ def test_a_system_that_nobody_can_load_owes_no_progress_that_could_be_seen() -> 
     assert "progress_while_quorate" not in owed(traffic=None)
     assert "progress_while_quorate" in owed(traffic=None, driven=False)
     assert "progress_while_quorate" not in owed(driven=False, shows_progress=False)
+    loaded = toys().traffic
+    assert loaded is not None
+    local = replace(loaded, local=True)
+    assert owed(traffic=local) == owed() - {"nothing_acknowledged_below_quorum"}
     assert owed(shows_digest=False) == owed() - {"no_fork"}
     assert owed(shows_progress=False) == owed() - {"no_fork", "no_rollback"}

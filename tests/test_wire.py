@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -124,6 +124,19 @@ def test_who_closes_on_this_link_alone_has_not(rig: Rig) -> None:
     with rig.mesh.shaped({"a>b": dropped(("downstream",))}):
         # it answers on the harness's own link, so a close without a byte is no answer of its own
         assert outcome(asked(rig))[0] is False
+
+
+def greets(connection: socket.socket) -> None:
+    connection.sendall(b"\0\0\0\x04\0\0\0\0\0")
+    while connection.recv(65536):
+        pass
+
+
+def test_a_greeting_of_http2_is_no_answer(rig: Rig) -> None:
+    rig.serve("b", greets)
+    assert outcome(asked(rig)) == (True, Outcome.ANSWERED), "by a request of HTTP/1 it seems so"
+    rig.wire.system = still(ports=(replace(PEER, http2=True),))
+    assert outcome(asked(rig)) == (False, Outcome.TIMED_OUT)
 
 
 @pytest.mark.parametrize(
