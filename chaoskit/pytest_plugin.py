@@ -99,6 +99,7 @@ class _Runs:
         self._systems: list[str] = []
         self.plans: SavedPlans | None = _read_plans(config)
         self.left_out = 0
+        self.kept: dict[str, list[str]] = {}
         self._missing: tuple[str, ...] = ()
         saved_seed = self.plans.seed if self.plans is not None else ""
         self._chosen_seed: str = config.getoption("chaos_seed") or saved_seed
@@ -158,6 +159,13 @@ class _Runs:
         there = {item.nodeid for item in items}
         self._missing = tuple(test for test in self.plans.by_test if test not in there)
 
+    def keep(self, cluster: Cluster) -> None:
+        """Leave a cluster up for an hour after the run, and say in the end where it answers."""
+        self.session().keep(_KEEP_S)
+        for node in cluster.nodes:
+            at = cluster.endpoint(node)
+            self.kept[f"{cluster.name} {node}"] = [at.url(one.name) for one in cluster.system.ports]
+
     def _say(self, line: str) -> None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
@@ -208,6 +216,13 @@ class _Runs:
             f"{words}   clusters built {built} (of these rebuilt {rebuilt}), reused {reused}"
         )
         terminalreporter.write_line(f"report  {self._session.folder.path / 'report.html'}")
+        if self.kept:
+            name = self._session.folder.name
+            terminalreporter.write_line(
+                f"kept    what failed tests left, for an hour; end it: chaoskit down {name}"
+            )
+            for node, ports in self.kept.items():
+                terminalreporter.write_line(f"        {node}  {'  '.join(ports)}")
 
 
 def _runs(config: pytest.Config) -> _Runs:
@@ -337,7 +352,7 @@ def chaos_cluster(
             request.node.user_properties.append(("verdict", verdict.verdict.value))
             _chaos_leases.returned(experiment.cluster, verdict.verdict)
             if verdict.verdict is not Verdict.PASS and config.getoption("chaos_keep") == "failed":
-                chaos_session.keep(_KEEP_S)
+                _runs(config).keep(experiment.cluster)
                 _chaos_leases.keep()
         stack.close()
     if error is None and any(verdict is not Verdict.PASS for verdict in verdicts):
