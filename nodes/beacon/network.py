@@ -1,0 +1,388 @@
+"""
+One network of a node as it runs: a core, its store, its streams, its clock.
+
+Owns: the queue of events, the order in which effects are carried out, and what others read of the
+network. Refuses: partials beyond EVENTS_AT_MOST that wait; protocol is the core's.
+
+Rules:
+
+* One event at a time, its effects in their order, each before the next; a round is on the disk
+  before anything that follows from it is sent. Between two events every other network has its turn,
+  and no turn takes longer than one aggregation (a few milliseconds).
+* The disk is waited for on threads: a network whose disk is slow is slow alone.
+* A disk without room makes the network mute, not dead: the round is tried again until there is
+  room. Any other failure of the disk ends `run`, and with it this network alone: whatever core it
+  had is thrown away, so that a later start begins from what is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from time import monotonic
+from typing import Any
+
+from nodes.beacon.calls import CallFailed, CallRefused, Code
+from nodes.beacon.clocking import Clock
+from nodes.beacon.core import Core
+from nodes.beacon.errors import PartialRefused, SyncRefused
+from nodes.beacon.eventlog import Log
+from nodes.beacon.group import Group
+from nodes.beacon.loading import Loaded, Membership
+from nodes.beacon.messages import (
+    Answer,
+    Beacon,
+    Broadcast,
+    Effect,
+    Event,
+    Kept,
+    Partial,
+    PartialArrived,
+    Started,
+    Store,
+    StreamClose,
+    StreamNew,
+    StreamStored,
+    SyncArrived,
+    SyncAsked,
+    SyncEnded,
+    SyncFailed,
+    SyncFrom,
+    SyncLeft,
+    SyncStop,
+    Tick,
+)
+from nodes.beacon.meters import Meters, Stored
+from nodes.beacon.outgoing import Outgoing
+from nodes.beacon.packets import Packets
+from nodes.beacon.peers import Peers
+from nodes.beacon.signing import GroupSigning
+from nodes.beacon.store import NoRoom
+from nodes.beacon.store import Store as Rounds
+
+EVENTS_AT_MOST = 1024
+ROOM_LOOK_S = 1.0
+
+
+class Network:
+    """A network that has its group; `run` runs it until it is cancelled or its disk fails."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        membership: Membership,
+        rounds: Rounds,
+        *,
+        peers: Peers,
+        packets: Packets,
+        clock: Clock,
+        meters: Meters,
+        log: Log,
+    ) -> None:
+        self.loaded = loaded
+        self.rounds = rounds
+        self._membership = membership
+        self._peers = peers
+        self.packets = packets
+        self._clock = clock
+        self._meters = meters
+        self._log = log.of("network")
+        self._signing = GroupSigning(membership.group, membership.share)
+        self._core = Core(
+            membership.place,
+            self._signing,
+            last=rounds.last(),
+            random=Random(),
+        )
+        self._events: deque[tuple[Event, asyncio.Future[None] | None]] = deque()
+        self._arrived = asyncio.Event()
+        self._news = asyncio.Event()
+        self._numbers = itertools.count(1)
+        self._outgoing: dict[int, Outgoing] = {}
+        self._syncs: dict[int, asyncio.Task[None]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._writing = ThreadPoolExecutor(1, f"{self.beacon_id}-write")
+        self._reading = ThreadPoolExecutor(1, f"{self.beacon_id}-read")
+
+    # ---- what others read ----------------------------------------------------------------------
+
+    @property
+    def beacon_id(self) -> str:
+        """Its canonical name."""
+        return self.loaded.files.beacon_id
+
+    @property
+    def group(self) -> Group:
+        """The group that rounds are made with."""
+        return self._membership.group
+
+    @property
+    def streams(self) -> int:
+        """How many are being sent new rounds."""
+        return len(self._outgoing)
+
+    def last(self) -> Beacon:
+        """The last round on the disk; round 0, whose signature is the seed, where none is."""
+        return self.rounds.last()
+
+    def get(self, round_number: int) -> Beacon | None:
+        """A stored round from 1 on; None where it is not here."""
+        return self.rounds.get(round_number)
+
+    async def wait_for(self, round_number: int, timeout_s: float) -> Beacon | None:
+        """The round as soon as it is stored, None when it is not within this time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.last().round < round_number:
+                    await self._news.wait()
+        except TimeoutError:
+            return None
+        return self.get(round_number)
+
+    def expected_round(self) -> int:
+        """The round whose time it is."""
+        return self.group.schedule.current_round(self._clock.now_s())
+
+    def verifies(self, beacon: Beacon) -> bool:
+        """Whether the round's signature is the group's."""
+        return self._signing.verify(beacon.round, beacon.previous_signature, beacon.signature)
+
+    # ---- what others ask -----------------------------------------------------------------------
+
+    async def take(self, partial: Partial) -> None:
+        """Hand a partial to the core; raises PartialRefused, CallRefused where too many wait."""
+        if len(self._events) >= EVENTS_AT_MOST:
+            raise CallRefused(Code.RESOURCE_EXHAUSTED, f"{EVENTS_AT_MOST} partials are waiting")
+        await self._put(PartialArrived(partial))
+
+    async def stream(self, source: str, from_round: int) -> AsyncIterator[Beacon]:
+        """Stored rounds from this one on and then each new one; raises SyncRefused."""
+        number = next(self._numbers)
+        outgoing = self._outgoing[number] = Outgoing()
+        self._deliver(SyncAsked(number, source, from_round))
+        try:
+            async for beacon in outgoing.rounds(self.read):
+                yield beacon
+        finally:
+            del self._outgoing[number]
+            self._deliver(SyncLeft(number))
+
+    async def read(self, first: int, count: int) -> Sequence[Beacon]:
+        """Stored rounds, a bounded number of them, off the loop; raises StoreFailed."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reading, self.rounds.read, first, count)
+
+    # ---- running -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until cancelled; raises StoreFailed. Nothing is left under way."""
+        core, clock = self._core, self._clock
+        event: Event
+        done: asyncio.Future[None] | None
+        self._deliver(Started())
+        try:
+            while True:
+                now_s, wake_s = clock.now_s(), core.wake_s
+                if wake_s is not None and now_s >= wake_s:
+                    event, done = Tick(), None
+                elif self._events:
+                    event, done = self._events.popleft()
+                else:
+                    self._arrived.clear()
+                    await clock.wait(self._arrived, wake_s)
+                    continue
+                for effect in core.handle(event, now_s):
+                    await self._carry_out(effect, event, done)
+                if done is not None and not done.done():
+                    done.set_result(None)
+                await asyncio.sleep(0)
+        finally:
+            await self._end()
+
+    def _deliver(self, event: Event) -> None:
+        self._events.append((event, None))
+        self._arrived.set()
+
+    async def _put(self, event: Event) -> None:
+        """Return when the event was handled; raises what a partial's Answer refuses."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._events.append((event, done))
+        self._arrived.set()
+        await done
+
+    async def _carry_out(  # noqa: PLR0912 - one case each
+        self, effect: Effect, event: Event, done: asyncio.Future[None] | None
+    ) -> None:
+        match effect:
+            case Store(beacon):
+                await self._store(beacon)
+            case Answer(refusal):
+                self._answer(refusal, event, done)
+            case Broadcast(partial, targets):
+                packet = self.packets.partial(partial)
+                self._log.debug("", broadcast_partial=partial.round, targets=len(targets))
+                for address in targets:
+                    self._start(self._send(address, packet))
+            case Kept(number, index, count, threshold):
+                address = self._membership.place.addresses[index]
+                kept = f"{count}/{threshold}"
+                self._log.debug("", store_partial=address, round=number, len_partials=kept)
+            case SyncFrom(attempt):
+                self._syncs[attempt] = asyncio.create_task(self._follow(effect))
+            case SyncStop(attempt):
+                task = self._syncs.get(attempt)
+                if task is not None:
+                    task.cancel()
+            case SyncFailed(up_to):
+                self._log.error("sync failed: tried all nodes", up_to=up_to)
+            case StreamStored(stream, first, last):
+                if stream in self._outgoing:
+                    self._outgoing[stream].owe(first, last)
+            case StreamNew(streams, beacon):
+                for stream in streams:
+                    if stream in self._outgoing:
+                        self._outgoing[stream].owe_new(beacon)
+            case StreamClose(stream, refusal):
+                if stream in self._outgoing:
+                    self._outgoing[stream].close(refusal)
+
+    def _answer(
+        self, refusal: PartialRefused | None, event: Event, done: asyncio.Future[None] | None
+    ) -> None:
+        if done is None or done.done():
+            return
+        if refusal is None:
+            done.set_result(None)
+            return
+        number = event.partial.round if isinstance(event, PartialArrived) else 0
+        self._log.error("", process_partial=number, err=str(refusal), status="refused")
+        done.set_exception(refusal)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    # ---- rounds --------------------------------------------------------------------------------
+
+    async def _store(self, beacon: Beacon) -> None:
+        began_s = monotonic()
+        loop = asyncio.get_running_loop()
+        said = False
+        while True:
+            try:
+                await loop.run_in_executor(self._writing, self.rounds.append, beacon)
+                break
+            except NoRoom as error:
+                if not said:
+                    self._log.error("no room for rounds; waiting for some", err=str(error))
+                said = True
+                await asyncio.sleep(ROOM_LOOK_S)
+        before = self.rounds.last().signature
+        self.rounds.appended(beacon)
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+        group = self.group
+        late_s = self._clock.now_s() - group.schedule.time_of(beacon.round)
+        self._meters.beacon_stored(
+            self.beacon_id, Stored(beacon.round, late_s, len(group.members), group.threshold)
+        )
+        head, shown = beacon.signature.hex()[:6], before.hex()[:6] if group.scheme.chained else ""
+        self._log.info(
+            "",
+            NEW_BEACON_STORED=f"{{ round: {beacon.round}, sig: {head}, prevSig: {shown} }}",
+            time_discrepancy_ms=round(late_s * 1000, 6),
+            storage_time_ms=int((monotonic() - began_s) * 1000),
+        )
+
+    # ---- talking to members --------------------------------------------------------------------
+
+    async def _send(self, address: str, packet: Any) -> None:
+        try:
+            await self._peers.send_partial(address, packet)
+        except CallFailed as error:
+            self._meters.partial_sent(self.beacon_id, address, delivered=False)
+            self._log.error(
+                "error sending partial",
+                round=packet.round,
+                err=str(error),
+                code=error.code.spelt,
+                to=address,
+            )
+        else:
+            self._meters.partial_sent(self.beacon_id, address, delivered=True)
+
+    async def _follow(self, effect: SyncFrom) -> None:
+        attempt, peer = effect.attempt, effect.peer
+        self._log.debug("", sync_from=peer, from_round=effect.from_round)
+        try:
+            async for packet in self._peers.sync(peer, self.packets.sync(effect.from_round)):
+                beacon_id, beacon = self.packets.beacon_in(packet)
+                # The next one is read when this one was handled: a peer sends no faster than that.
+                await self._put(SyncArrived(attempt, beacon_id, beacon))
+        except CallFailed as error:
+            self._log.warn("sync ended", peer=peer, err=str(error), code=error.code.spelt)
+        finally:
+            del self._syncs[attempt]
+            self._deliver(SyncEnded(attempt))
+
+    # ---- the end -------------------------------------------------------------------------------
+
+    async def _end(self) -> None:
+        tasks = [*self._sending, *self._syncs.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        stopped = SyncRefused(f"beacon id [{self.beacon_id}] is not running")
+        for outgoing in self._outgoing.values():
+            outgoing.close(stopped)
+        refusal = PartialRefused(str(stopped))
+        while self._events:
+            _, done = self._events.popleft()
+            if done is not None and not done.done():
+                done.set_exception(refusal)
+
+    async def close(self) -> None:
+        """After `run`: wait for what the disk still does, and let go of the file."""
+        for pool in (self._writing, self._reading):
+            await asyncio.to_thread(pool.shutdown)
+        self.rounds.close()
+
+
+class Awaiting:
+    """A network that has a key pair and waits for its ceremony: it has no chain to serve."""
+
+    def __init__(self, loaded: Loaded, packets: Packets) -> None:
+        self.loaded = loaded
+        self.packets = packets
+
+    @property
+    def beacon_id(self) -> str:
+        """Its canonical name."""
+        return self.loaded.files.beacon_id
+
+    @property
+    def group(self) -> None:
+        """None yet."""
+        return
+
+    @property
+    def streams(self) -> int:
+        """Nobody is sent anything."""
+        return 0
+
+    def last(self) -> Beacon:
+        """Round 0, without a seed."""
+        return Beacon(0, b"", b"")
+
+    def get(self, round_number: int) -> Beacon | None:  # noqa: ARG002 - the view's
+        """Nothing is stored."""
+        return None
+
+    async def wait_for(self, round_number: int, timeout_s: float) -> Beacon | None:  # noqa: ARG002
+        """Nothing is stored, and nothing is waited for."""
+        return None
