@@ -24,6 +24,7 @@ from chaoskit.verdict import usage_exit_code
 
 BEGINS, ENDS = "<!-- track record -->", "<!-- end of the track record -->"
 NOT_RUN = "not run"
+_SHORT = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Record:
     """
     A row's halves in one form on one state of the code: the latest that ran both of them, or any.
 
-    `commit` is what was checked out, `day` (YYYY-MM-DD, UTC) when it ran last.
+    `commit` is what was checked out, with a plus when the files were not its own; `day`
+    (YYYY-MM-DD, UTC) when it ran last.
     """
 
     form: Form
@@ -65,10 +67,14 @@ def record_of(row: Row, soaked: Mapping[str, Any]) -> Record | None:
             }
             if not any(count.runs for count in halves.values()):
                 continue
-            record = Record(form, halves, state["commit"][:7], state["last_utc"][:10])
+            record = Record(form, halves, _short(state["commit"]), state["last_utc"][:10])
             both = all(count.runs for count in halves.values())
             found.append(((both, state["last_utc"]), record))
     return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _short(commit: str) -> str:
+    return commit[:_SHORT] + ("+" if commit.endswith("+") else "")
 
 
 def _count(entry: Mapping[str, Any]) -> Count:

@@ -54,6 +54,19 @@ def test_states_of_the_code_are_never_added_up(row: Row, tmp_path: Path) -> None
     assert str(record_of(row, counts)) == "FAIL 1 of 2, PASS 1 of 1 (short, bbbbbbb, 2026-11-21)"
 
 
+@pytest.mark.parametrize(
+    ("commit", "shown"), [("aaaaaaa11111", "aaaaaaa"), ("aaaaaaa11111+", "aaaaaaa+"), ("", "")]
+)
+def test_a_state_that_is_not_its_commit_says_so(
+    row: Row, tmp_path: Path, commit: str, shown: str
+) -> None:
+    key = f"{row.name} holds, short"
+    record = record_of(row, soaked(tmp_path, (State("2" * 16, commit), key, True)))
+    assert record is not None
+    assert record.commit == shown
+    assert f"(short, {shown or 'no commit'}, " in str(record)
+
+
 def test_half_a_row_is_no_row(row: Row, tmp_path: Path) -> None:
     record = record_of(row, soaked(tmp_path, (NEW, f"{row.name} holds, long", True)))
     assert record is not None
