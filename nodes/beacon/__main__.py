@@ -7,6 +7,7 @@ the node needs.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from nodes.beacon import commands_dealer
@@ -17,8 +18,9 @@ def main() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["dealer"]:
         return commands_dealer.main(arguments[1:])
-    sys.stderr.write("only `dealer` so far\n")
-    return 2
+    from nodes.beacon import commands
+
+    return commands.main(arguments, os.environ)
 
 
 if __name__ == "__main__":
