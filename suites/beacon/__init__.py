@@ -1,0 +1,1 @@
+"""The randomness beacon: our node and real drand, by the same suite."""

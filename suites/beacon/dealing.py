@@ -1,0 +1,88 @@
+"""
+What a member of a beacon's group finds on its disk: keys, share and group, dealt by our dealer.
+
+Owns: running the dealer's command line once for a cluster, and taking the members' folders from it.
+Refuses: what the dealer does; it is reached by `python -m nodes.beacon dealer` alone.
+
+Every member gets a folder per network below FOLDER: `multibeacon/ID/key` and `.../groups`. Nothing
+in it but the group knows an address.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from chaoskit.errors import ChaosError
+from chaoskit.system import InitialFile, Placement
+
+FOLDER = "drand"
+_PROJECT = Path(__file__).resolve().parents[2]
+_TIMEOUT_S = 60.0
+# which line of which file is the secret
+_SECRET_OF = {"drand_id.private": "Key", "dist_key.private": "Share"}
+
+
+def deal(
+    placements: Sequence[Placement], *, threshold: int, networks: Sequence[str], genesis_in_s: float
+) -> Mapping[str, Sequence[InitialFile]]:
+    """
+    Each member's files, by name: one dealing a network, as the release's ceremony leaves them.
+
+    The settings `period_s`, `catchup_period_s` and `scheme` count; genesis is `genesis_in_s`
+    seconds from now. Raises ChaosError with the dealer's last words when it refuses.
+    """
+    with tempfile.TemporaryDirectory(prefix="chaoskit-dealt-") as folder:
+        for network in networks:
+            _run(_arguments(placements, Path(folder), threshold, network, genesis_in_s))
+        return {one.name: _files(Path(folder) / one.name) for one in placements}
+
+
+def _arguments(
+    placements: Sequence[Placement],
+    folder: Path,
+    threshold: int,
+    network: str,
+    genesis_in_s: float,
+) -> list[str]:
+    first = placements[0]
+    settings = first.settings
+    argv = [sys.executable, "-m", "nodes.beacon", "dealer", "--as-left-by", first.release]
+    argv += ["--folder", str(folder), "--threshold", str(threshold), "--beacon-id", network]
+    argv += ["--period", f"{settings['period_s']}s", "--scheme", settings["scheme"]]
+    argv += ["--catchup-period", f"{settings['catchup_period_s']}s"]
+    argv += ["--genesis-in", f"{genesis_in_s:g}s"]
+    for one in placements:
+        argv += ["--node", f"{one.name}={first.hosts[one.name]}:{one.ports['private']}"]
+    return argv
+
+
+def _run(argv: Sequence[str]) -> None:
+    done = subprocess.run(
+        argv, cwd=_PROJECT, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+    )
+    if done.returncode != 0:
+        words = " ".join(done.stderr.split()[-40:])
+        raise ChaosError(
+            f"the dealer dealt no beacon's group (exit {done.returncode}): {words}; it needs the "
+            f"packages of nodes/ in {sys.executable}"
+        )
+
+
+def _files(folder: Path) -> list[InitialFile]:
+    return [
+        InitialFile(
+            f"{FOLDER}/{path.relative_to(folder)}", path.read_bytes(), tuple(_secrets(path))
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+
+
+def _secrets(path: Path) -> list[bytes]:
+    line = _SECRET_OF.get(path.name)
+    return [bytes.fromhex(tomllib.loads(path.read_text())[line])] if line else []
