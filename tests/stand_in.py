@@ -47,7 +47,7 @@ class World:
     jammed: bool = False
     met: int = 0
     refuses: bool = False
-    half_way: bool = False
+    half_way: Exception | None = None
     does_nothing: bool = False
     stays: bool = False
     heal_raises: bool = False
@@ -95,7 +95,7 @@ class Jam:
         world.log.append("inject")
         world.jammed = not world.does_nothing
         if world.half_way:
-            raise ChaosError("half-way")
+            raise world.half_way
         yield world.witness()
         world.log.append("heal")
         if world.heal_raises:
@@ -117,7 +117,7 @@ class Turn:
         stand_in = cast("StandIn", cluster)
         world = stand_in.world
         if world.half_way:
-            raise ChaosError("half-way")
+            raise world.half_way
         world.jammed = not world.does_nothing
         if world.gone_by_itself:
             stand_in.nodes[self.node].state = "exited"

@@ -182,9 +182,15 @@ def test_a_fault_that_cannot_be_injected_changes_nothing(cluster: StandIn) -> No
     assert cluster.poisoned == ""
 
 
-def test_a_fault_that_raises_half_way_spoils_the_cluster(cluster: StandIn) -> None:
-    with pytest.raises(ChaosError, match="half-way"):
-        jam(cluster, half_way=True)
+HALF_WAY = [ChaosError("half-way"), OSError("half-way")]
+
+
+@pytest.mark.parametrize("error", HALF_WAY, ids=lambda error: type(error).__name__)
+def test_a_fault_that_raises_half_way_spoils_the_cluster(
+    cluster: StandIn, error: Exception
+) -> None:
+    with pytest.raises(type(error), match="half-way"):
+        jam(cluster, half_way=error)
     assert "half-way" in cluster.poisoned
     assert verdict(cluster)[0] is not Verdict.PASS
 
@@ -244,9 +250,12 @@ def test_whether_it_succeeds_may_be_the_question(cluster: StandIn) -> None:
     assert verdict(cluster)[0] is Verdict.PASS
 
 
-def test_a_change_that_raises_half_way_is_the_harness_s_failure(cluster: StandIn) -> None:
-    cluster.world.half_way = True
-    with pytest.raises(ChaosError, match="half-way"):
+@pytest.mark.parametrize("error", HALF_WAY, ids=lambda error: type(error).__name__)
+def test_a_change_that_raises_half_way_is_the_harness_s_failure(
+    cluster: StandIn, error: Exception
+) -> None:
+    cluster.world.half_way = error
+    with pytest.raises(type(error), match="half-way"):
         apply(Turn("a"), to=cluster.as_cluster)
     assert said(cluster) == ["change invoke", "change fail"]
     assert verdict(cluster)[0] is Verdict.INFRA

@@ -13,6 +13,7 @@ import pytest
 
 from chaoskit import clock
 from chaoskit.backend_docker import DockerBackend
+from chaoskit.cluster import Cluster
 from chaoskit.errors import InvariantViolated
 from chaoskit.experiment import Experiment, summary
 from chaoskit.fault import inject
@@ -25,15 +26,32 @@ __all__ = ["bench"]
 pytestmark = pytest.mark.engine
 
 QUIET_S = 0.7
+QUIET_TIMEOUT_S = 30.0
 FAULTS = [
     replace(case, kind=PLAIN) if case.kind == FOREIGN else case for case in CASES if case.heals
 ]
+
+
+def await_quiet(cluster: Cluster) -> None:
+    """The test before may have left an operation that its node still tries to bring about."""
+    seen = [cluster.meters.read()]
+    since_s = [clock.monotonic()]
+
+    def quiet() -> bool:
+        now = cluster.meters.read()
+        if now != seen[-1]:
+            seen.append(now)
+            since_s.append(clock.monotonic())
+        return clock.monotonic() - since_s[-1] >= QUIET_S
+
+    clock.wait_until(quiet, what="nodes to say nothing", timeout_s=QUIET_TIMEOUT_S, poll_s=0.1)
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.name)
 def test_without_a_workload_no_fault_is_felt(bench: Bench, case: Case) -> None:
     cluster = bench.cluster(case.kind)
     fault, _ = resolved(case.thing, cluster)
+    await_quiet(cluster)
     experiment = Experiment(cluster, f"{case.name} without a workload", "pytest")
     experiment.begin()
     cluster.experiment = experiment
