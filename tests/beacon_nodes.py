@@ -2,7 +2,7 @@
 Beacon nodes on loopback for tests: dealt groups, daemons of this process, and child processes.
 
 `python -m tests.beacon_nodes FOLDER HOST:PORT` runs one node until SIGTERM: its first line on
-stdout says the control port. Ports come from the kernel, and stay reserved until a node takes them.
+stdout says the control port.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 
 from nodes import bls
 from nodes.beacon import layout
@@ -30,17 +31,23 @@ from nodes.beacon.process import Daemon
 from nodes.beacon.releases import SURFACES
 
 HOST = "127.0.0.1"
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at, all different."""
+def free_addresses(count: int) -> list[str]:
+    """
+    Addresses that nobody listens at: a loopback host of their own, with ports from the kernel.
+
+    Outgoing connections come from 127.0.0.1, so none takes such a port before its node does.
+    """
+    host = ".".join(["127", *(str(Random().randrange(1, 255)) for _ in range(3))])
     with contextlib.ExitStack() as stack:
-        ports = []
+        found = []
         for _ in range(count):
             taken = stack.enter_context(socket.socket())
-            taken.bind((HOST, 0))
-            ports.append(taken.getsockname()[1])
-        return ports
+            taken.bind((host, 0))
+            found.append(f"{host}:{taken.getsockname()[1]}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def deal_members(
     now_s: float | None = None,
 ) -> Members:
     """Deal a group whose genesis is soon, and leave each member's files in a folder of its own."""
-    addresses = addresses or [f"{HOST}:{port}" for port in free_ports(count)]
+    addresses = addresses or free_addresses(count)
     dealt = deal(
         bls.SCHEMES[scheme],
         addresses,
@@ -105,6 +112,9 @@ def options_for(folder: Path, **changed: object) -> Options:
     return replace(options, **changed)  # type: ignore[arg-type]
 
 
+QUIET = Log("", "beacon/tests.py", verbose=False, write=lambda _: None)
+
+
 @dataclass
 class Lines:
     """A log in memory."""
@@ -129,6 +139,57 @@ async def running(
         yield daemon, lines
     finally:
         await daemon.stop()
+
+
+class MovedClock:
+    """A clock that stands until a test moves it; several nodes may share one."""
+
+    def __init__(self, now_s: float) -> None:
+        self._now_s = now_s
+        self._waiting: set[asyncio.Event] = set()
+
+    def now_s(self) -> float:
+        return self._now_s
+
+    async def wait(self, event: asyncio.Event, until_s: float | None) -> None:
+        if until_s is not None and until_s <= self._now_s:
+            return
+        self._waiting.add(event)
+        try:
+            await event.wait()
+        finally:
+            self._waiting.discard(event)
+
+    def move_to(self, now_s: float) -> None:
+        self._now_s = now_s
+        for event in self._waiting:
+            event.set()
+
+
+class Child:
+    """A node in a process of its own; `log` collects its stderr."""
+
+    def __init__(self, folder: Path, address: str, log: Path) -> None:
+        self._arguments = [sys.executable, "-m", "tests.beacon_nodes", str(folder), address]
+        self._log = log
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self._arguments, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE, stderr=log
+            )
+        assert self.process.stdout is not None
+        async with asyncio.timeout(20):
+            self.control_port = int(await self.process.stdout.readline() or b"0")
+        assert self.control_port, self._log.read_text()
+
+    async def end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(20):
+            return await self.process.wait()
 
 
 async def _child(folder: Path, listen: str) -> int:

@@ -1,0 +1,252 @@
+"""Real nodes on loopback: processes that are killed and come back, and the recorded real groups."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from nodes import bls
+from nodes.beacon import layout
+from nodes.beacon.calls import (
+    MEMBER_STATUS,
+    PUBLIC_RAND,
+    PUBLIC_RAND_STREAM,
+    SHUTDOWN,
+    CallFailed,
+)
+from nodes.beacon.clocking import SystemClock
+from nodes.beacon.messages import Beacon
+from nodes.beacon.meters import Meters
+from nodes.beacon.process import Daemon
+from nodes.beacon.proto import drand_pb2 as drand
+from nodes.beacon.store import StoreRefused
+from nodes.beacon.wire import Channel
+from tests.beacon_nodes import (
+    HOST,
+    QUIET,
+    Child,
+    Members,
+    MovedClock,
+    chains_of,
+    deal_members,
+    free_addresses,
+    options_for,
+    running,
+)
+from tests.beacon_vectors import FOLDERS, MEMBERS, Folder
+
+SPENT_S = 30.0
+
+
+async def rounds_of(channel: Channel, up_to: int) -> list[bytes]:
+    """The signatures of rounds 1 to `up_to`, once the last is there, as clients have them."""
+    if (await last_of(channel))[0] < up_to:
+        async with asyncio.timeout(SPENT_S):
+            async for new in channel.stream(PUBLIC_RAND_STREAM, drand.PublicRandRequest()):
+                if new.round >= up_to:
+                    break
+    found: list[bytes] = []
+    async for answer in channel.stream(PUBLIC_RAND_STREAM, drand.PublicRandRequest(round=1)):
+        assert answer.round == len(found) + 1
+        found.append(answer.signature)
+        if answer.round == up_to:
+            return found
+    raise AssertionError(f"the stream ended at {len(found)}")
+
+
+async def last_of(channel: Channel) -> tuple[int, int]:
+    """The last stored and the expected round."""
+    status = await channel.call(MEMBER_STATUS, drand.StatusRequest(), timeout_s=5)
+    return status.chain_store.last_stored, status.chain_store.expected_last
+
+
+def verify(members: Members, signatures: Sequence[bytes]) -> None:
+    group = members.dealt.group
+    assert group.coefficients is not None
+    previous = group.genesis_seed
+    for number, signature in enumerate(signatures, 1):
+        message = group.scheme.digest(number, previous)
+        assert bls.verify(group.scheme, group.coefficients[0], message, signature), number
+        previous = signature
+
+
+def test_processes_make_one_chain_whoever_is_killed(tmp_path: Path) -> None:
+    async def run() -> None:
+        members = deal_members(tmp_path, 3, 2, genesis_in_s=2.0)
+        nodes = [
+            Child(folder, address, tmp_path / f"{number}.log")
+            for number, (folder, address) in enumerate(
+                zip(members.folders, members.addresses, strict=True)
+            )
+        ]
+        channels = [Channel(address, tls=False, trusted=None) for address in members.addresses]
+        try:
+            await asyncio.gather(*(node.start() for node in nodes))
+            chains = await asyncio.gather(*(rounds_of(channel, 3) for channel in channels))
+            assert chains[0] == chains[1] == chains[2]
+            verify(members, chains[0])
+
+            # One is killed: two go on; back again, it is synced at once.
+            await nodes[2].end(signal.SIGKILL)
+            await rounds_of(channels[0], 6)
+            await nodes[2].start()
+            assert (await rounds_of(channels[2], 6))[:3] == chains[0]
+
+            # Two are killed: no round. The next one is waited for a period and a second.
+            await asyncio.gather(*(node.end(signal.SIGKILL) for node in nodes[1:]))
+            stands, _ = await last_of(channels[0])
+            with pytest.raises(CallFailed, match="waited too long"):
+                await channels[0].call(
+                    PUBLIC_RAND, drand.PublicRandRequest(round=stands + 1), timeout_s=SPENT_S
+                )
+            assert (await last_of(channels[0]))[0] == stands
+
+            # One is back: with a catch-up period of 0 s what is missing is made at once.
+            await nodes[1].start()
+            _, expected = await last_of(channels[0])
+            await nodes[2].start()
+            chains = await asyncio.gather(*(rounds_of(channel, expected) for channel in channels))
+            assert chains[0] == chains[1] == chains[2]
+            verify(members, chains[0])
+            last, expected = await last_of(channels[0])
+            assert expected - last <= 1
+        finally:
+            codes = [await node.end(signal.SIGTERM) for node in nodes]
+            for channel in channels:
+                await channel.close()
+        assert codes == [0, 0, 0]
+
+    asyncio.run(run())
+
+
+# ---- the recorded groups -------------------------------------------------------------------------
+
+
+def _copied(folder: Folder, root: Path) -> list[Path]:
+    """Copies of four members' folders, at addresses of this run, which nothing signed covers."""
+    group = (folder.path / "node1" / "drand_group.toml").read_text()
+    named = [line.split('"')[1] for line in group.splitlines() if "Address = " in line]
+    addresses = dict(zip(named, free_addresses(4), strict=True))
+    copies = []
+    for name in MEMBERS:
+        network = layout.Network(root / name, "default")
+        for path in (network.private_key, network.public_key, network.group, network.share):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = (folder.path / name / path.name).read_text()
+            for old, new in addresses.items():
+                text = text.replace(f'"{old}"', f'"{new}"')
+            path.write_text(text)
+        copies.append(root / name)
+    return copies
+
+
+async def _made(daemons: Sequence[Daemon], number: int) -> list[Beacon]:
+    waiting: list[Awaitable[Beacon | None]] = [
+        daemon.networks()[0].wait_for(number, SPENT_S) for daemon in daemons
+    ]
+    found = [beacon for beacon in await asyncio.gather(*waiting) if beacon is not None]
+    assert len(found) == len(daemons)
+    return found
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
+def test_a_recorded_group_makes_the_rounds_that_it_published(
+    folder: Folder, tmp_path: Path
+) -> None:
+    async def run() -> None:
+        published = folder.published
+        clock = MovedClock(published["info"]["genesis_time"] - 1)
+        async with AsyncExitStack() as stack:
+            daemons = [
+                (await stack.enter_async_context(running(options_for(path), clock)))[0]
+                for path in _copied(folder, tmp_path)
+            ]
+            for beacon in published["beacons"]:
+                clock.move_to(published["info"]["genesis_time"] + beacon["round"] - 1)
+                for found in await _made(daemons, beacon["round"]):
+                    assert found.signature.hex() == beacon["signature"]
+                    assert found.previous_signature.hex() == beacon.get("previous_signature", "")
+            channel = Channel(daemons[0].private_address, tls=False, trusted=None)
+            served = await rounds_of(channel, 8)
+            await channel.close()
+            assert [one.hex() for one in served] == [b["signature"] for b in published["beacons"]]
+
+    assert len(folder.published["beacons"]) == 8
+    asyncio.run(run())
+
+
+def test_a_synced_member_holds_what_was_published(tmp_path: Path) -> None:
+    """Three make the rounds; the fourth comes late and has them all, from the others' stores."""
+    folder = next(one for one in FOLDERS if str(one) == "v2.1.4-chained")
+
+    async def run() -> None:
+        published = folder.published
+        clock = MovedClock(published["info"]["genesis_time"] - 1)
+        paths = _copied(folder, tmp_path)
+        async with AsyncExitStack() as stack:
+            daemons = [
+                (await stack.enter_async_context(running(options_for(path), clock)))[0]
+                for path in paths[:3]
+            ]
+            for beacon in published["beacons"]:
+                clock.move_to(published["info"]["genesis_time"] + beacon["round"] - 1)
+                await _made(daemons, beacon["round"])
+            late, _ = await stack.enter_async_context(running(options_for(paths[3]), clock))
+            await _made([late], 8)
+            (chain,) = chains_of([late])
+            assert [one.hex() for one in chain] == [b["signature"] for b in published["beacons"]]
+
+    asyncio.run(run())
+
+
+# ---- several networks ----------------------------------------------------------------------------
+
+
+def test_networks_of_one_process_are_each_others_business_in_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        addresses = free_addresses(3)
+        ids = {"default": "pedersen-bls-chained", "quick": "bls-unchained-g1-rfc9380"}
+        for beacon_id, scheme in ids.items():
+            members = deal_members(
+                tmp_path, 3, 2, scheme=scheme, beacon_id=beacon_id, addresses=addresses
+            )
+        async with AsyncExitStack() as stack:
+            daemons = [
+                (await stack.enter_async_context(running(options_for(folder))))[0]
+                for folder in sorted(members.folders)
+            ]
+            for beacon_id in ids:
+                for daemon in daemons:
+                    network = next(n for n in daemon.networks() if n.beacon_id == beacon_id)
+                    assert await network.wait_for(2, SPENT_S)
+            hashes = {network.packets.chain_hash for network in daemons[0].networks()}
+            assert len(hashes) == 2
+
+            # One network of one node ends; the other makes its next round with all three.
+            control = Channel(f"{HOST}:{daemons[0].control_port}", tls=False, trusted=None)
+            asked = drand.ShutdownRequest(metadata=drand.Metadata(beaconID="quick"))
+            await control.call(SHUTDOWN, asked, timeout_s=5)
+            await control.close()
+            assert [network.beacon_id for network in daemons[0].networks()] == ["default"]
+            (left,) = daemons[0].networks()
+            assert await left.wait_for(left.last().round + 2, SPENT_S)
+
+    asyncio.run(run())
+
+
+def test_two_processes_never_share_a_store(tmp_path: Path) -> None:
+    async def run() -> None:
+        members = deal_members(tmp_path, 3, 2)
+        elsewhere = options_for(members.folders[0], private_listen=f"{HOST}:0")
+        async with running(options_for(members.folders[0])):
+            with pytest.raises(StoreRefused, match="in use by another process"):
+                await Daemon(elsewhere, Meters(()), SystemClock(), QUIET).start()
+        async with running(elsewhere) as (daemon, _):
+            assert daemon.private_address != members.addresses[0]
+
+    asyncio.run(run())
