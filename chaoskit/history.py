@@ -22,6 +22,7 @@ import msgspec
 
 from chaoskit import clock
 from chaoskit.errors import UsageError
+from chaoskit.redaction import Redactor
 
 SCHEMA = 1
 
@@ -108,11 +109,14 @@ class Recorder:
     """
     Writes events to `history.jsonl` as they happen; safe to call from any thread.
 
+    What `redactor` knows as a secret is taken out of an event before it reaches the file.
+
     `record` returns the event with its index and time. `history()` is a snapshot of what was
     recorded so far. Memory holds all events of the run: a run of an hour has some 100 000.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor
         self._lock = threading.Lock()
         self._encoder = msgspec.json.Encoder()
         self._origin_s = clock.monotonic()
@@ -124,6 +128,18 @@ class Recorder:
 
     def _write(self, line: Event | Header) -> None:
         os.write(self._file, self._encoder.encode(line) + b"\n")
+
+    def _cleaned(self, event: Event) -> Event:
+        """
+        The event without secrets. A look at the whole line is quick, and as thorough as the scan
+        for leaks at the run's end; values are gone through only where it finds one.
+        """
+        if self._redactor is None:
+            return event
+        line = self._encoder.encode(event)
+        if self._redactor.clean(line) == line:
+            return event
+        return msgspec.structs.replace(event, value=self._redactor.clean_document(event.value))
 
     def now_s(self) -> float:
         """Seconds since the run began."""
@@ -137,15 +153,17 @@ class Recorder:
         *,
         kind: EventType = "info",
     ) -> Event:
-        """Append one event, flushed to the file before this returns."""
+        """Append one event, flushed to the file before this returns; answers it as recorded."""
         with self._lock:
-            event = Event(
-                index=len(self._events),
-                time_s=round(self.now_s(), 6),
-                process=process,
-                type=kind,
-                f=f,
-                value=dict(value),
+            event = self._cleaned(
+                Event(
+                    index=len(self._events),
+                    time_s=round(self.now_s(), 6),
+                    process=process,
+                    type=kind,
+                    f=f,
+                    value=dict(value),
+                )
             )
             self._events.append(event)
             self._write(event)

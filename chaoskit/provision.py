@@ -25,7 +25,7 @@ from chaoskit.journal import Journal
 from chaoskit.node import Configuration, Folders, Node
 from chaoskit.nodelog import NodeLog
 from chaoskit.ownership import Kind
-from chaoskit.redaction import Redactor
+from chaoskit.redaction import Redactor, SecretTooShort
 from chaoskit.storage import FaultyMount
 from chaoskit.system import (
     InitialFile,
@@ -98,6 +98,9 @@ class Workshop:
                 storage=mounted,
                 keep_secret=self.redactor.register,
             )
+            for file in system.files(node.placement()):
+                if file.secret:
+                    self._keep_secret(file.content, f"{file.path} of {name}")
             node.configure(node.configuration)
             return node
 
@@ -112,7 +115,7 @@ class Workshop:
     def _leave(self, data: Path, file: InitialFile, owner: tuple[int, int]) -> None:
         """Write what lies in a data folder before the first start, for the node to own."""
         for secret in file.secrets:
-            self.redactor.register(secret)
+            self._keep_secret(secret, f"{file.path} of {data.parent.name}")
         path = data / file.path
         if data not in path.parents or ".." in path.parts:
             raise ValueError(f"{file.path} lies outside the data folder")
@@ -130,6 +133,13 @@ class Workshop:
         if os.geteuid() == 0:
             for one in made:
                 os.chown(one, *owner)
+
+    def _keep_secret(self, secret: bytes, where: str) -> None:
+        """Let no log or report have it. Raises SecretTooShort, naming where it is."""
+        try:
+            self.redactor.register(secret)
+        except SecretTooShort as error:
+            raise SecretTooShort(f"{where}: {error}") from None
 
     def credential(
         self, backend: Backend, authority: Authority, node: str, *, validity: Validity = "valid"

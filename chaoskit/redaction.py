@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
 
+from chaoskit.errors import UsageError
+
 MASK = b"[redacted]"
 SHORTEST_SECRET_BYTES = 8
 _PIECE = 16
@@ -31,6 +33,10 @@ _WORD = re.compile(rb"[A-Za-z0-9+/_=-]{16,}")
 _PEM = re.compile(rb"-----BEGIN [^-]+-----(.*?)-----END [^-]+-----", re.DOTALL)
 _HELD_BYTES = 65_536
 _BLOCK_BYTES = 1_048_576
+
+
+class SecretTooShort(UsageError):
+    """A secret that stands in any text by chance, so that nothing can be told from it."""
 
 
 class Redactor:
@@ -46,10 +52,14 @@ class Redactor:
         """
         Never let `secret` pass from now on: any bytes, or the text of one or more PEM blocks.
 
-        Raises ValueError when it is shorter than 8 bytes.
+        Raises SecretTooShort when it is shorter than 8 bytes.
         """
         if len(secret) < SHORTEST_SECRET_BYTES:
-            raise ValueError(f"a secret of {len(secret)} bytes cannot be told from chance")
+            raise SecretTooShort(
+                f"a secret of {len(secret)} bytes cannot be told from chance, so it cannot be kept "
+                f"out of logs: give one of {SHORTEST_SECRET_BYTES} bytes or more, or do not mark "
+                f"its artifact secret"
+            )
         plain = secret.strip()
         bodies = [b"".join(match.split()) for match in _PEM.findall(plain)]
         encoded = [*bodies, *_in_base64(plain)]

@@ -245,7 +245,7 @@ def _opened(choices: Choices, system: str, started: datetime) -> Iterator[Sessio
         started=started,
         redactor=redactor,
     )
-    recorder = Recorder(folder.history)
+    recorder = Recorder(folder.history, redactor)
     run = folder.name
     try:
         with reaper.watched(run, folder=state, timeout_s=_REAP_TIMEOUT_S) as written:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 
 import pytest
 
 from chaoskit.errors import UsageError
 from chaoskit.history import SCHEMA, Event, History, Recorder, read
+from chaoskit.redaction import MASK, Redactor
 
 KILLED = """
 import os, signal, sys
@@ -48,6 +51,54 @@ def test_each_event_is_in_the_file_before_record_returns(path: Path) -> None:
     for number in range(1, 4):
         recorder.record("a", "note", {"text": "x" * number})
         assert len(read(path)) == number
+    recorder.close()
+
+
+TOKEN = b'hunter2/\xc3\xa9"\n\\secret'
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        TOKEN.decode(),
+        f"it said {TOKEN.decode()} aloud",
+        base64.b64encode(b"x" + TOKEN).decode(),
+        TOKEN.hex(),
+        quote_from_bytes(TOKEN),
+    ],
+)
+def test_a_secret_never_reaches_the_file(path: Path, said: str) -> None:
+    redactor = Redactor()
+    redactor.register(TOKEN)
+    recorder = Recorder(path, redactor)
+    value = {"text": said, "deep": [{"a": (said,)}], said: 1, "n": 7}
+    event = recorder.record("a", "note", value)
+    assert redactor.leaks(path.parent) == ()
+    mask = MASK.decode()
+    assert mask in event.value["text"]
+    assert mask in event.value["deep"][0]["a"][0]
+    assert event.value["n"] == 7
+    recorder.close()
+    (saved,) = read(path)
+    assert saved == event
+    assert recorder.history().events == (event,)
+
+
+def test_what_holds_no_secret_is_recorded_as_it_is(path: Path) -> None:
+    redactor = Redactor()
+    redactor.register(TOKEN)
+    recorder = Recorder(path, redactor)
+    value = {"fields": {"others": ("b", "c")}, "text": TOKEN.decode()[:-1]}
+    assert recorder.record("a", "fault", value).value == value
+    recorder.close()
+
+
+def test_a_secret_that_is_known_later_is_kept_from_then_on(path: Path) -> None:
+    redactor = Redactor()
+    recorder = Recorder(path, redactor)
+    recorder.record("a", "note", {"text": "early"})
+    redactor.register(TOKEN)
+    assert recorder.record("a", "note", {"text": TOKEN.decode()}).value == {"text": MASK.decode()}
     recorder.close()
 
 

@@ -18,7 +18,7 @@ from chaoskit.journal import Journal
 from chaoskit.node import Node
 from chaoskit.ownership import Kind
 from chaoskit.provision import Workshop
-from chaoskit.redaction import Redactor
+from chaoskit.redaction import Redactor, SecretTooShort
 from chaoskit.system import ConfigFile, InitialFile, Placement
 from tests.fakes import OWNER, FakeBackend
 from tests.stand_in import NODES, still
@@ -62,7 +62,7 @@ class Rig:
         self, authority: Authority | None = None, *, faulty: bool = False, **more: Any
     ) -> list[Node]:
         self.workshop.open()
-        system = still(files=files, **more)
+        system = still(**{"files": files} | more)
         found = self.workshop.furnish(
             system, system.releases[0], {}, self.backend, authority, self.recorder, faulty=faulty
         )
@@ -101,6 +101,21 @@ def test_folders_are_the_nodes_own(rig: Rig) -> None:
         assert node.image == "still:1"
         if os.geteuid() == 0:
             assert (data.stat().st_uid, data.stat().st_gid) == OWNER
+
+
+def test_a_secret_too_short_to_be_kept_is_refused_by_its_place(rig: Rig) -> None:
+    short = b"1234567"
+    given = [ConfigFile("open", short), ConfigFile("token", short, secret=True)]
+    with pytest.raises(
+        SecretTooShort, match=r"^token of [abc]: a secret of 7 bytes cannot be told"
+    ):
+        rig.furnish(files=lambda _: given)
+
+
+def test_a_secret_too_short_in_a_data_folder_is_refused_by_its_place(rig: Rig) -> None:
+    left = {"b": [InitialFile("keys/share", b"the share", secrets=(b"1234567",))]}
+    with pytest.raises(SecretTooShort, match=r"^keys/share of b: a secret of 7 bytes"):
+        rig.furnish(initial_data=lambda _: left)
 
 
 def test_a_key_is_for_its_node_alone_and_never_in_the_run_folder(

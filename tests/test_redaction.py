@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from chaoskit.clock import wait_until
-from chaoskit.redaction import MASK, Redactor
+from chaoskit.redaction import MASK, Redactor, SecretTooShort
 from chaoskit.session import Choices, open_session
 from chaoskit.setting import Setting
 from suites.toys.system import toys
@@ -193,7 +193,7 @@ def test_leaks_names_each_file_that_holds_a_secret_and_no_other(tmp_path: Path) 
 
 
 def test_a_secret_too_short_to_be_told_is_refused() -> None:
-    with pytest.raises(ValueError, match="7 bytes"):
+    with pytest.raises(SecretTooShort, match=r"7 bytes.* 8 bytes or more, or do not mark"):
         Redactor().register(b"1234567")
 
 

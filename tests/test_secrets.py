@@ -164,16 +164,30 @@ def test_no_file_of_a_run_holds_a_key(choices: Choices, keys: list[bytes], tmp_p
 
 
 @pytest.mark.engine
-def test_a_key_that_gets_in_by_another_way_ends_the_run_with_its_name(
+def test_a_key_that_a_node_answers_with_never_reaches_the_history(
     choices: Choices, keys: list[bytes]
 ) -> None:
     def told(endpoint: Endpoint, timeout_s: float) -> Observation:
         return replace(HONEST.observe(endpoint, timeout_s), detail={"key": keys[0].decode()})
 
     with (
-        pytest.raises(ChaosError, match=r"a key of this run stands in .*history\.jsonl"),
         open_session(choices, system="toys", say=lambda _: None) as session,
         session.cluster(replace(HONEST, observe=told), Setting("1")),
     ):
-        pass
+        history = session.folder.history
+        assert scan(session.folder.path, keys) == [], "while it runs, not only in the end"
+        assert b"[redacted]" in history.read_bytes()
+    assert scan((choices.runs / "latest").resolve(), keys) == []
+
+
+@pytest.mark.engine
+def test_a_key_that_gets_in_by_another_way_ends_the_run_with_its_name(
+    choices: Choices, keys: list[bytes]
+) -> None:
+    with (
+        pytest.raises(ChaosError, match=r"a key of this run stands in nodes/n1/stray "),
+        open_session(choices, system="toys", say=lambda _: None) as session,
+        session.cluster(HONEST, Setting("1")),
+    ):
+        (session.folder.nodes / "n1" / "stray").write_bytes(b"x" + keys[0])
     assert scan((choices.runs / "latest").resolve(), keys)
