@@ -1,8 +1,8 @@
 """
 The docker backend: each node a container on a network of its cluster's own.
 
-Owns: the network, the two proxy containers with their address ranges, counters and gates, and the
-node containers. Nodes run without any privilege: non-root, no capabilities, read-only root, data
+Owns: the network, the two proxies on it with their address ranges, counters and gates, and the node
+containers. Nodes run without any privilege: non-root, no capabilities, read-only root, data
 and configuration as folders of the host. Refuses: anything it did not create; every object is
 journalled before it is made and carries the run's labels.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chaoskit import hostrules, identity, proc
-from chaoskit.addressing import AddressPlan, address_plan, free_subnets
+from chaoskit.addressing import PREFIX_BITS, AddressPlan, address_plan, free_subnets
 from chaoskit.backend import Layout, LinkPlace, ProcessSpec
 from chaoskit.clock import wait_until
 from chaoskit.engine import Completed, ContainerSpec, Engine, Mount
@@ -29,8 +29,8 @@ from chaoskit.errors import ChaosError, EngineFailed
 from chaoskit.journal import Journal
 from chaoskit.namespace import Namespace
 from chaoskit.ownership import Kind, rule_comment
-from chaoskit.packets import Leg, Traffic
-from chaoskit.proxy_container import API_PORT, ProxyContainer, ensure_proxy_image
+from chaoskit.packets import Counters, Leg, Traffic
+from chaoskit.proxy_server import API_PORT, Berth, ProxyServer
 
 T = TypeVar("T")
 
@@ -113,12 +113,14 @@ class DockerBackend:
             Leg(node, self._plan.watch[node], upstream, self._plan.nodes[node])
             for node, upstream in self.layout.watch_upstream.items()
         ]
-        self._mesh = ProxyContainer(
-            f"{self._prefix}-mesh", self._plan.proxy, links, self._plan.link_range
-        )
-        self._watch = ProxyContainer(
-            f"{self._prefix}-watch", self._plan.watcher, watch, self._plan.watch_range
-        )
+        plan = self._plan
+        self._mesh = self._server("mesh", plan.proxy, plan.link_range, links)
+        self._watch = self._server("watch", plan.watcher, plan.watch_range, watch)
+
+    def _server(self, role: str, address: str, link_range: str, legs: Sequence[Leg]) -> ProxyServer:
+        device = f"{self._bridge}{role[0]}"
+        berth = Berth(address, PREFIX_BITS, link_range, self._bridge, device)
+        return ProxyServer(f"{self._prefix}-{role}", berth, legs, owner=NODE_OWNER)
 
     @property
     def mesh_api(self) -> tuple[str, int]:
@@ -148,17 +150,19 @@ class DockerBackend:
         )
         for rule in self._rules:
             self._journal.will_create(Kind.HOST_RULE, " ".join(rule), undo=hostrules.undo(rule))
-            hostrules.add(rule)
+        hostrules.add(self._rules)
 
     def start_proxies(self) -> None:
         """Start both proxies; every node starts in the gate of the dead."""
-        image = ensure_proxy_image(self._engine)
         with ThreadPoolExecutor(3, thread_name_prefix="proxies") as pool:
             for done in [
                 pool.submit(self._let_proxies_through),
-                *(pool.submit(self._make_proxy, one, image) for one in (self._mesh, self._watch)),
+                *(pool.submit(self._start_proxy, one) for one in (self._mesh, self._watch)),
             ]:
                 done.result()
+
+    def _start_proxy(self, proxy: ProxyServer) -> None:
+        proxy.start(self._journal, log=self._scratch / f"{proxy.name}.log")
 
     def _make_network(self) -> None:
         name = self._prefix
@@ -174,21 +178,6 @@ class DockerBackend:
             else:
                 self._take(subnet)
                 return
-
-    def _make_proxy(self, proxy: ProxyContainer, image: str) -> None:
-        self._journal.will_create(Kind.CONTAINER, proxy.container)
-        self._engine.create_container(
-            ContainerSpec(
-                name=proxy.container,
-                image=image,
-                command=["-host", proxy.address],
-                network=self._prefix,
-                address=proxy.address,
-                labels=self._journal.labels("proxy"),
-                user=f"{NODE_OWNER[0]}:{NODE_OWNER[1]}",
-            )
-        )
-        proxy.enter(self._engine)
 
     def create(self, spec: ProcessSpec) -> None:
         """Create (not start) a node, or create it anew when it exists and does not run."""
@@ -226,9 +215,7 @@ class DockerBackend:
     def start(self, node: str) -> int:
         """Start it and open the gate to it; answers the pid of its init."""
         self._engine.start(self._containers[node])
-        address = [self._plan.nodes[node]]
-        self._mesh.counters.revive(address)
-        self._watch.counters.revive(address)
+        self._at_both(lambda counters: counters.revive([self._plan.nodes[node]]))
         state = self._engine.state(self._containers[node])
         with self._lock:
             self._images[node] = state.image
@@ -275,14 +262,19 @@ class DockerBackend:
 
     def bury(self, node: str) -> None:
         """Close the gate to a node that has exited."""
-        address = [self._plan.nodes[node]]
-        self._mesh.counters.bury(address)
-        self._watch.counters.bury(address)
+        self._at_both(lambda counters: counters.bury([self._plan.nodes[node]]))
         with self._lock:
             namespace = self._namespaces.pop(node, None)
             self._pids.pop(node, None)
         if namespace is not None:
             namespace.close()
+
+    def _at_both(self, change: Callable[[Counters], None]) -> None:
+        """A change to both gates, side by side."""
+        with ThreadPoolExecutor(1, thread_name_prefix="gate") as pool:
+            other = pool.submit(change, self._watch.counters)
+            change(self._mesh.counters)
+            other.result()
 
     def pause(self, node: str) -> None:
         """Freeze it."""
@@ -348,23 +340,19 @@ class DockerBackend:
     # -- ending --------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Remove containers side by side, then the network and the host's rules."""
+        """The proxies, the containers side by side, then the network and the host's rules."""
         for namespace in self._namespaces.values():
             namespace.close()
-        self._mesh.leave()
-        self._watch.leave()
+        for proxy in (self._mesh, self._watch):
+            proxy.stop(self._journal)
         names = [f"{self._prefix}-{node}" for node in self._nodes]
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="remove") as pool:
-            for done in [
-                pool.submit(self._remove, name)
-                for name in (*names, self._mesh.container, self._watch.container)
-            ]:
+            for done in [pool.submit(self._remove, name) for name in names]:
                 done.result()
         if self._network:
             self._remove_network()
-        for rule in self._rules:
-            if hostrules.remove(rule):  # else it stays in the journal, for the reaper to find
-                self._journal.removed(Kind.HOST_RULE, " ".join(rule))
+        for rule in hostrules.remove(self._rules):  # the others stay, for the reaper to find
+            self._journal.removed(Kind.HOST_RULE, " ".join(rule))
 
     def _remove_network(self) -> None:
         """The engine lets go of an endpoint a while after its container is gone: asked again."""

@@ -79,14 +79,18 @@ class Cluster:
             stack.callback(self.backend.close)
             stack.callback(self._retire)
             self._prepare(stack)
-            self._start_nodes()
-            started_s = clock.monotonic()
-            self.observers = stack.enter_context(
-                Observers(self.system, self._endpoints(), self.recorder)
-            )
-            self._watches = self._watch(stack)
-            self._await_steady(since_s=started_s, timeout_s=self.system.start_timeout_s)
-            self._workshop.inspect(self.nodes, self.backend)
+            with ThreadPoolExecutor(_WORKERS, thread_name_prefix="start") as pool:
+                starting = [pool.submit(node.start) for node in self.nodes.values()]
+                self._watches = self._watch(stack)
+                for one in starting:
+                    one.result()
+                started_s = clock.monotonic()
+                self.observers = stack.enter_context(
+                    Observers(self.system, self._endpoints(), self.recorder)
+                )
+                kept = pool.submit(self._workshop.inspect, self.nodes, self.backend)
+                self._await_steady(since_s=started_s, timeout_s=self.system.start_timeout_s)
+                kept.result()
             self._cleanup = stack.pop_all()
         return self
 
@@ -149,11 +153,6 @@ class Cluster:
             return self.system.release(self.setting.release)
         except LookupError as error:
             raise UsageError(str(error)) from None
-
-    def _start_nodes(self) -> None:
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="start") as pool:
-            for done in [pool.submit(node.start) for node in self.nodes.values()]:
-                done.result()
 
     def _endpoints(self) -> dict[str, Endpoint]:
         return endpoints(self.system, self.backend.layout)

@@ -9,10 +9,8 @@ DOCKER_HOST names. Calls are safe from several threads.
 
 from __future__ import annotations
 
-import io
 import os
 import socket
-import tarfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -321,24 +319,6 @@ class Engine:
         except NoSuchObject:
             return None
         return str(document["Id"]), dict(document["Config"].get("Labels") or {})
-
-    def import_binary(self, binary: Path, *, repository: str, tag: str) -> None:
-        """Make an image that holds one static binary, at /<its name>, and runs it."""
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            information = tarfile.TarInfo(binary.name)
-            content = binary.read_bytes()
-            information.size, information.mode = len(content), 0o755
-            archive.addfile(information, io.BytesIO(content))
-        _guard(
-            f"importing {binary} as {repository}:{tag}",
-            lambda: self._api.import_image_from_data(
-                buffer.getvalue(),
-                repository=repository,
-                tag=tag,
-                changes=[f'ENTRYPOINT ["/{binary.name}"]'],
-            ),
-        )
 
     # -- what is ours --------------------------------------------------------------------------
 

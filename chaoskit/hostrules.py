@@ -17,12 +17,18 @@ from collections.abc import Sequence
 from chaoskit.errors import ChaosError
 
 _CALL_TIMEOUT_S = 10.0
+_RESTORE = ("iptables-restore", "-w", "5", "--noflush")
 
 
-def _run(argv: Sequence[str]) -> str:
+def _run(argv: Sequence[str], *, stdin: str = "") -> str:
     try:
         done = subprocess.run(
-            argv, text=True, capture_output=True, check=False, timeout=_CALL_TIMEOUT_S
+            argv,
+            input=stdin,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=_CALL_TIMEOUT_S,
         )
     except FileNotFoundError as error:
         raise ChaosError(f"{argv[0]} is not on this host: run `make setup`") from error
@@ -45,9 +51,14 @@ def rules(bridge: str, addresses: Sequence[str], *, comment: str) -> tuple[tuple
     )
 
 
-def add(rule: Sequence[str]) -> None:
-    """Put a rule at the head of its chain."""
-    _run(["iptables", "-w", "5", "-I", *rule])
+def add(wanted: Sequence[Sequence[str]]) -> None:
+    """Put all of these rules at the head of their chains, or none."""
+    _run(_RESTORE, stdin=_script("-I", wanted))
+
+
+def _script(verb: str, wanted: Sequence[Sequence[str]]) -> str:
+    """What iptables-restore takes; no word of ours needs quotes."""
+    return "\n".join(["*filter", *(" ".join((verb, *rule)) for rule in wanted), "COMMIT", ""])
 
 
 def undo(rule: Sequence[str]) -> tuple[str, ...]:
@@ -55,8 +66,16 @@ def undo(rule: Sequence[str]) -> tuple[str, ...]:
     return ("iptables", "-w", "5", "-D", *rule)
 
 
-def remove(rule: Sequence[str]) -> bool:
-    """Take a rule out of its chain; whether that was done (it was there, and could be)."""
+def remove(unwanted: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    """Take rules out of their chains; answers those that were there and could be."""
+    try:
+        _run(_RESTORE, stdin=_script("-D", unwanted))
+    except ChaosError:  # all or none: one of them is gone already, so one after the other
+        return tuple(tuple(rule) for rule in unwanted if _remove_one(rule))
+    return tuple(tuple(rule) for rule in unwanted)
+
+
+def _remove_one(rule: Sequence[str]) -> bool:
     argv = undo(rule)
     done = subprocess.run(argv, capture_output=True, check=False, timeout=_CALL_TIMEOUT_S)
     return done.returncode == 0

@@ -53,7 +53,7 @@ def host(written: Journal, scratch: Path, steps: Boundaries) -> None:
         rules = list(hostrules.rules("cknone0", ["192.0.2.1"], comment=rule_comment(written.run)))
     for rule in rules:
         written.will_create(Kind.HOST_RULE, " ".join(rule), undo=hostrules.undo(rule))
-        hostrules.add(rule)
+        hostrules.add([rule])
     steps.reach("all is up")
 
     process.kill()
@@ -63,7 +63,7 @@ def host(written: Journal, scratch: Path, steps: Boundaries) -> None:
         mounted.unmount(timeout_s=5.0)
         written.removed(Kind.MOUNT, str(folder / "mount"))
     for rule in rules:
-        hostrules.remove(rule)
+        hostrules.remove([rule])
         written.removed(Kind.HOST_RULE, " ".join(rule))
     shutil.rmtree(folder)
     written.removed(Kind.FOLDER, str(folder))

@@ -135,19 +135,6 @@ def test_a_refusal_is_ours_with_what_was_tried(engine: Engine, network: tuple[st
     assert network[0] == NAME
 
 
-@pytest.mark.engine
-def test_a_static_binary_becomes_an_image(engine: Engine, tmp_path: Path) -> None:
-    (tmp_path / "program").write_bytes(b"not run here")
-    repository = f"chaoskit-test/{os.getpid()}"
-    engine.import_binary(tmp_path / "program", repository=repository, tag="1")
-    try:
-        found = engine.image(f"{repository}:1")
-        assert found is not None
-        assert found[0].startswith("sha256:")
-    finally:
-        engine._api.remove_image(f"{repository}:1")
-
-
 @_LEAKS
 def test_no_engine_is_an_error_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")

@@ -79,10 +79,18 @@ mine, stranger = (
     hostrules.rules({BRIDGE!r}, ["10.0.0.5"], comment=owner)[0] for owner in ("mine", "stranger")
 )
 found = {{"counted": hostrules.went_round({BRIDGE!r})}}
-hostrules.add(stranger)
-hostrules.add(mine)
+other = hostrules.rules({BRIDGE!r}, ["10.0.0.6"], comment="mine")[0]
+hostrules.add([stranger])
+hostrules.add([mine, other])
 found["before"] = chain()
-found["removed"] = [hostrules.remove(mine), hostrules.remove(mine)]
+found["removed"] = [one == mine for one in hostrules.remove([mine])]
+found["again"] = [one == other for one in hostrules.remove([mine, other])]
+hostrules.add([mine, other])
+found["both"] = len(hostrules.remove([mine, other]))
+try:
+    hostrules.add([mine, ("NO-SUCH-CHAIN", "-j", "ACCEPT")])
+except Exception as error:
+    found["refused"] = type(error).__name__
 found["after"] = chain()
 found["undone"] = subprocess.run(hostrules.undo(stranger)).returncode
 found["end"] = chain()
@@ -104,8 +112,12 @@ def test_the_kernel_takes_them_and_gives_up_only_ours() -> None:
     found = json.loads(done.stdout)
     assert found["counted"] == 7
     before = found["before"]
-    assert ["mine" in before[0], "stranger" in before[1], "DROP" in before[2]] == [True] * 3
-    assert found["removed"] == [True, False], "the second time it was not there"
-    assert found["after"] == before[1:]
+    assert ["mine" in one for one in before] == [True, True, False, False]
+    assert ["stranger" in before[2], "DROP" in before[3]] == [True, True]
+    assert found["removed"] == [True]
+    assert found["again"] == [True], "the one that was there; the other was not any more"
+    assert found["both"] == 2
+    assert found["refused"] == "ChaosError"
+    assert found["after"] == before[2:], "all of a batch or none"
     assert found["undone"] == 0
-    assert found["end"] == before[2:]
+    assert found["end"] == before[3:]

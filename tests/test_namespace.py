@@ -1,4 +1,4 @@
-"""Another process's network: entered by a thread, never by the process."""
+"""Another network: entered or made by a thread, never by the process."""
 
 from __future__ import annotations
 
@@ -84,8 +84,26 @@ def test_what_a_call_raises_is_raised_and_one_without_end_is_not_waited_for(othe
     inside.close()
 
 
+@pytest.mark.engine
+def test_one_that_was_made_is_empty_and_lasts_as_long_as_what_was_started_in_it() -> None:
+    made = Namespace.made()
+    number = made.run(lambda: _THREAD.stat().st_ino, timeout_s=5)
+    assert number != _THREAD.stat().st_ino
+    listed = ["ip", "-o", "link", "show"]
+    said = made.run(lambda: subprocess.run(listed, capture_output=True, check=True), timeout_s=5)
+    assert [line.split(b":")[1] for line in said.stdout.splitlines()] == [b" lo"]
+    assert made.counters()["AttemptFails"] == 0
+    with made.run(lambda: subprocess.Popen(["sleep", "600"]), timeout_s=5) as child:
+        made.close()
+        inside = Namespace(child.pid)
+        assert inside.run(lambda: _THREAD.stat().st_ino, timeout_s=5) == number
+        inside.close()
+        child.kill()
+
+
 def test_a_process_that_is_gone_has_no_network() -> None:
     with subprocess.Popen(["true"]) as child:
         pass
-    with pytest.raises(ChaosError, match=f"no network namespace of process {child.pid}"):
-        Namespace(child.pid)
+    for pid in (child.pid, 0):  # an engine says 0 of a container that has exited
+        with pytest.raises(ChaosError, match=f"no network namespace of process {pid}"):
+            Namespace(pid)

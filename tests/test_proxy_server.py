@@ -1,0 +1,143 @@
+"""A proxy in a network of its own: on a bridge of the test's, before it is started, and its end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaoskit import proc, proxy_server
+from chaoskit.clock import wait_until
+from chaoskit.errors import ChaosError
+from chaoskit.journal import Journal
+from chaoskit.ownership import Kind
+from chaoskit.packets import Leg
+from chaoskit.proxy_server import API_PORT, Berth, ProxyServer
+from chaoskit.toxiproxy import ProxySpec, ToxiproxyClient
+
+OWNER = (10001, 10001)
+NUMBER = os.getpid() % 250
+BRIDGE, HOST, ADDRESS = f"ckt{os.getpid()}", f"10.94.{NUMBER}.1", f"10.94.{NUMBER}.5"
+LINK = f"10.94.{NUMBER}.129"
+
+
+def ip(*words: str) -> str:
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def bridge() -> Iterator[str]:
+    ip("link", "add", BRIDGE, "type", "bridge")
+    ip("addr", "add", f"{HOST}/24", "dev", BRIDGE)
+    ip("link", "set", BRIDGE, "up")
+    yield BRIDGE
+    ip("link", "del", BRIDGE)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(f"proxy-{os.getpid()}", folder=tmp_path)
+    yield made
+    assert made.finish() == ()
+
+
+def server(*, device: str = f"{BRIDGE}m") -> ProxyServer:
+    leg = Leg("n1>n2", LINK, "192.0.2.1", HOST)
+    berth = Berth(ADDRESS, 24, f"10.94.{NUMBER}.128/25", BRIDGE, device)
+    return ProxyServer("ck-mesh", berth, [leg], owner=OWNER)
+
+
+def devices() -> str:
+    return ip("-o", "link", "show")
+
+
+@pytest.mark.engine
+def test_it_forwards_its_links_counts_them_and_is_gone_with_its_device(
+    bridge: str, journal: Journal, tmp_path: Path
+) -> None:
+    made = server()
+    made.start(journal, log=tmp_path / "log")
+    (entry,) = journal.outstanding()
+    assert (entry.kind, entry.identity) == (Kind.PROCESS, "ck-mesh")
+    process = made._process
+    assert process is not None
+    environment = Path(f"/proc/{process.pid}/environ").read_text()
+    assert f"CHAOSKIT_RUN={journal.run}" in environment, "the reaper knows it by this"
+    status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    said = {line.split(":")[0]: line.split(":")[1].split() for line in status}
+    assert said["Uid"] == said["Gid"] == ["10001"] * 4
+    assert said["Groups"] == []
+    assert set(said["CapEff"] + said["CapPrm"] + said["CapInh"]) == {"0" * 16}
+    ours, theirs = (Path(f"/proc/{one}/ns/net").stat().st_ino for one in ("self", process.pid))
+    assert theirs != ours
+
+    with (
+        socket.create_server((HOST, 0)) as target,
+        ToxiproxyClient(ADDRESS, API_PORT, timeout_s=2.0) as client,
+    ):
+        port = target.getsockname()[1]
+        client.populate([ProxySpec("n1>n2", f"{LINK}:88", f"192.0.2.1:{port}")])  # a low port too
+        with socket.create_connection((LINK, 88), 2.0) as dead:
+            dead.settimeout(2.0)
+            assert dead.recv(1) == b"", "the target is in the gate of the dead at first"
+        made.counters.revive([HOST])
+        with socket.create_connection((LINK, 88), 2.0) as connection, target.accept()[0] as other:
+            connection.sendall(b"x" * 100)
+            assert other.recv(200) == b"x" * 100
+        assert made.counters.read()["n1>n2"].opened == 2
+    assert f"{BRIDGE}m" in devices()
+
+    made.stop(journal)
+    assert not proc.alive(process.pid)
+    assert journal.outstanding() == ()
+    wait_until(lambda: f"{BRIDGE}m" not in devices(), what="the device's end", timeout_s=5)
+    made.stop(journal)  # twice is fine
+
+
+@pytest.mark.engine
+def test_a_server_that_ends_at_once_is_told_with_its_last_words(
+    bridge: str, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "toxiproxy-server"
+    program.write_bytes(Path("/bin/false").resolve().read_bytes())
+    program.chmod(0o755)
+    monkeypatch.setattr(proxy_server, "server_binary", lambda: program)
+    made = server()
+    with pytest.raises(ChaosError, match="ck-mesh ended at once with 1"):
+        made.start(journal, log=tmp_path / "log")
+    made.stop(journal)
+
+
+@pytest.mark.engine
+def test_one_that_may_not_be_run_is_told(
+    bridge: str, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "toxiproxy-server"
+    program.touch(mode=0o600)
+    monkeypatch.setattr(proxy_server, "server_binary", lambda: program)
+    made = server()
+    with pytest.raises(ChaosError, match=r"cannot start .*toxiproxy-server: Permission denied"):
+        made.start(journal, log=tmp_path / "log")
+    made.stop(journal)
+
+
+@pytest.mark.engine
+def test_without_its_bridge_nothing_is_started(journal: Journal, tmp_path: Path) -> None:
+    made = server()
+    with pytest.raises(ChaosError, match="ip -batch failed"):
+        made.start(journal, log=tmp_path / "log")
+    assert made._process is None
+    made.stop(journal)
+    wait_until(lambda: f"{BRIDGE}m" not in devices(), what="the device's end", timeout_s=5)
+
+
+def test_before_its_start_it_has_neither_network_nor_counters(journal: Journal) -> None:
+    made = server()
+    for ask in (lambda: made.counters, lambda: made.namespace):
+        with pytest.raises(ChaosError, match="ck-mesh has not been started"):
+            ask()
+    made.stop(journal)
