@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -139,6 +139,16 @@ async def running(
         yield daemon, lines
     finally:
         await daemon.stop()
+
+
+async def until(what: str, holds: Callable[[], bool]) -> None:
+    """Wait until something holds; fails after 20 s with what was waited for."""
+    try:
+        async with asyncio.timeout(20):
+            while not holds():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"not within 20 s: {what}") from None
 
 
 class MovedClock:
