@@ -129,6 +129,11 @@ LIST_BEACON_IDS = Method(
     "drand.Public", "ListBeaconIDs", drand.ListBeaconIDsRequest, drand.ListBeaconIDsResponse
 )
 
+# v1 alone has these two, v2 the health service. Nothing of what Home answers is used.
+HOME = Method("drand.Public", "Home", drand.ListBeaconIDsRequest, drand.ListBeaconIDsRequest)
+LIST_RUNNING = Method(
+    "drand.Control", "ListBeaconIDs", drand.ListBeaconIDsRequest, drand.ListBeaconIDsResponse
+)
 HEALTH_CHECK = Method(
     "grpc.health.v1.Health", "Check", health.HealthCheckRequest, health.HealthCheckResponse
 )

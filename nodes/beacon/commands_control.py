@@ -31,8 +31,6 @@ from nodes.beacon.wire import Channel
 CALL_S = 30.0
 CHECK_S = 3600.0
 _ADDRESS = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*):\d{1,5}")
-# Without fields of ours: whatever a node says of itself is an answer.
-_HOME = Method("drand.Public", "Home", drand.ListBeaconIDsRequest, drand.ListBeaconIDsRequest)
 
 
 def stop(context: Context) -> None:
@@ -80,7 +78,9 @@ def status(context: Context) -> None:
     names = [context.network()]
     if listing or all_of_them:
         why = "drand: can't get the list of running beacon ids on the daemon ... "
-        names = list(_ask(context, calls.LIST_BEACON_IDS, drand.ListBeaconIDsRequest(), why).ids)
+        v1 = context.surface.line is Line.V1
+        listed = calls.LIST_RUNNING if v1 else calls.LIST_BEACON_IDS
+        names = list(_ask(context, listed, drand.ListBeaconIDsRequest(), why).ids)
     if listing:
         spelt = json.dumps({"ids": names}) if given.is_set("json") else ""
         context.say(f"{spelt} " if spelt else _running(names))
@@ -254,7 +254,7 @@ async def _reach(context: Context, address: str, name: str | None) -> None:
                     f"mismatch of address: contact {address} reply with {answer.address}"
                 )
         elif v1:
-            await channel.call(_HOME, drand.ListBeaconIDsRequest(), timeout_s=CALL_S)
+            await channel.call(calls.HOME, drand.ListBeaconIDsRequest(), timeout_s=CALL_S)
         else:
             await channel.call(calls.HEALTH_CHECK, health.HealthCheckRequest(), timeout_s=CALL_S)
     finally:

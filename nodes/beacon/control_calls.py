@@ -20,6 +20,7 @@ from nodes.beacon.calls import (
     BACKUP_DATABASE,
     CHAIN_INFO,
     GROUP_FILE,
+    LIST_RUNNING,
     LIST_SCHEMES,
     LOAD_BEACON,
     MEMBER_STATUS,
@@ -68,13 +69,16 @@ class ControlCalls:
         self._end = end
 
     def handlers(self) -> tuple[Answer | Flow, ...]:
-        """Who answers what."""
+        """Who answers what; that v2 does not list its networks here is drand's."""
+        public = PublicCalls(self._routing)
+        v1 = self._routing.version.major == 1
         return (
+            *((Answer(LIST_RUNNING, public.ids, ANSWER_S),) if v1 else ()),
             Answer(PING_PONG, self._ping, ANSWER_S),
             Answer(STATUS, self._status, ANSWER_S),
             Answer(LIST_SCHEMES, self._schemes, ANSWER_S),
             Answer(PUBLIC_KEY, self._public_key, ANSWER_S),
-            Answer(CHAIN_INFO, PublicCalls(self._routing).chain_info, ANSWER_S),
+            Answer(CHAIN_INFO, public.chain_info, ANSWER_S),
             Answer(GROUP_FILE, self._group_file, ANSWER_S),
             Answer(SHUTDOWN, self._shutdown, ANSWER_S),
             Answer(LOAD_BEACON, self._load_beacon, BACKUP_S),
@@ -93,7 +97,7 @@ class ControlCalls:
 
     async def _status(self, request: drand.StatusRequest, _: Caller) -> drand.StatusResponse:
         network = self._routing.find(request.metadata)
-        return await status_of(network, self._peers, request.check_conn)
+        return await status_of(network, self._peers, request.check_conn, self._routing.version)
 
     async def _schemes(self, _: drand.ListSchemesRequest, __: Caller) -> drand.ListSchemesResponse:
         return drand.ListSchemesResponse(ids=list(bls.SCHEMES), metadata=self._metadata(""))
@@ -184,14 +188,18 @@ class ControlCalls:
             own = network.loaded.address
             members = (one.identity.address for one in network.group.members)
             addresses = [address for address in members if address != own]
+        # v1 has each look at all members instead.
+        looked_for = () if self._routing.version.major == 1 else addresses
         asked = drand.StatusRequest(
-            check_conn=[drand.Address(address=address) for address in addresses],
+            check_conn=[drand.Address(address=address) for address in looked_for],
             metadata=network.packets.metadata(),
         )
 
         async def one(address: str) -> drand.StatusResponse | None:
             if address == network.loaded.address:
-                return await status_of(network, self._peers, asked.check_conn)
+                return await status_of(
+                    network, self._peers, asked.check_conn, self._routing.version
+                )
             try:
                 return await self._peers.call(address, MEMBER_STATUS, asked, timeout_s=ANSWER_S)
             except CallFailed:

@@ -27,10 +27,12 @@ from nodes.beacon.proto import drand_pb2 as drand
 from nodes.beacon.proto import health_pb2 as health
 from nodes.beacon.routing import Routing
 from nodes.beacon.store import StoreFailed
+from nodes.beacon.versions import Version
 from nodes.beacon.wire import Answer, Caller, Flow
 
 ADDRESSES_AT_MOST = 1024
 _INITED = 1
+_NOT_STARTED = 2
 
 
 class MemberCalls:
@@ -42,12 +44,13 @@ class MemberCalls:
 
     def handlers(self) -> tuple[Answer | Flow, ...]:
         """Who answers what."""
+        v1 = self._routing.version.major == 1
         return (
             Answer(GET_IDENTITY, self._identity, ANSWER_S),
             Answer(PARTIAL_BEACON, self._partial, ANSWER_S),
             Flow(SYNC_CHAIN, self._sync),
             Answer(MEMBER_STATUS, self._status, ANSWER_S),
-            Answer(HEALTH_CHECK, self._health, ANSWER_S),
+            *(() if v1 else (Answer(HEALTH_CHECK, self._health, ANSWER_S),)),
         )
 
     async def _partial(self, packet: drand.PartialBeaconPacket, _: Caller) -> drand.Empty:
@@ -84,7 +87,7 @@ class MemberCalls:
 
     async def _status(self, request: drand.StatusRequest, _: Caller) -> drand.StatusResponse:
         network = self._routing.find(request.metadata)
-        return await status_of(network, self._peers, request.check_conn)
+        return await status_of(network, self._peers, request.check_conn, self._routing.version)
 
     async def _health(
         self, request: health.HealthCheckRequest, _: Caller
@@ -95,30 +98,38 @@ class MemberCalls:
 
 
 async def status_of(
-    network: Network | Awaiting, peers: Peers, asked: Iterable[drand.Address]
+    network: Network | Awaiting,
+    peers: Peers,
+    asked: Iterable[drand.Address],
+    version: Version,
 ) -> drand.StatusResponse:
     """
     How a network is, and which of these addresses answer us; those of no member of ours do not.
 
-    As drand's, field by field: `is_started` and the epoch stay as they are there whatever happens.
+    As drand's, field by field: in v2 `is_started` and the epoch stay as they are whatever happens,
+    and no ceremony has not begun; v1 looks at all members where no address is named.
     """
+    v1 = version.major == 1
     addresses = [one.address for one in list(asked)[:ADDRESSES_AT_MOST]]
     own = network.loaded.address
     others = [address for address in dict.fromkeys(addresses) if address not in ("", own)]
-    if addresses == [own] and network.group is not None:
+    everyone = not addresses if v1 else addresses == [own]
+    if everyone and network.group is not None:
         others = [one.identity.address for one in network.group.members]
         others.remove(own)
-    answered: Sequence[bool] = await asyncio.gather(*(_answers(peers, one) for one in others))
+    answered: Sequence[bool] = await asyncio.gather(
+        *(_answers(peers, one, v1=v1) for one in others)
+    )
     if isinstance(network, Awaiting):
         return drand.StatusResponse(
-            dkg=drand.DkgStatus(),
+            dkg=drand.DkgStatus(status=_NOT_STARTED if v1 else 0),
             beacon=drand.BeaconStatus(),
             chain_store=drand.ChainStoreStatus(is_empty=True),
             connections=dict(zip(others, answered, strict=True)),
         )
     return drand.StatusResponse(
         dkg=drand.DkgStatus(),
-        beacon=drand.BeaconStatus(status=_INITED, is_running=True, is_serving=True),
+        beacon=drand.BeaconStatus(status=_INITED, is_running=True, is_serving=True, is_started=v1),
         chain_store=drand.ChainStoreStatus(
             is_empty=False,
             last_stored=network.last().round,
@@ -128,5 +139,7 @@ async def status_of(
     )
 
 
-async def _answers(peers: Peers, address: str) -> bool:
-    return peers.knows(address) and await peers.answers(address)
+async def _answers(peers: Peers, address: str, *, v1: bool) -> bool:
+    if not peers.knows(address):
+        return False
+    return await (peers.is_home(address) if v1 else peers.answers(address))

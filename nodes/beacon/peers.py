@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from nodes.beacon.calls import (
     HEALTH_CHECK,
+    HOME,
     PARTIAL_BEACON,
     SYNC_CHAIN,
     Answered,
@@ -78,6 +79,14 @@ class Peers:
         except CallFailed:
             return False
         return answer.status == health.HealthCheckResponse.SERVING
+
+    async def is_home(self, address: str) -> bool:
+        """Whether a member of v1, which has no health service, answers at all."""
+        try:
+            await self.call(address, HOME, drand.ListBeaconIDsRequest(), timeout_s=PROBE_S)
+        except CallFailed:
+            return False
+        return True
 
     async def call(
         self, address: str, method: Method[Asked, Answered], message: Asked, *, timeout_s: float

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 
 from nodes.beacon.calls import (
     ANSWER_S,
+    HOME,
     LIST_BEACON_IDS,
     PUBLIC_CHAIN_INFO,
     PUBLIC_RAND,
@@ -41,8 +42,12 @@ class PublicCalls:
             Answer(PUBLIC_RAND, self._round, PERIOD_S_AT_MOST + ANSWER_S),
             Flow(PUBLIC_RAND_STREAM, self._rounds),
             Answer(PUBLIC_CHAIN_INFO, self.chain_info, ANSWER_S),
-            Answer(LIST_BEACON_IDS, self._ids, ANSWER_S),
+            Answer(LIST_BEACON_IDS, self.ids, ANSWER_S),
+            *((Answer(HOME, self._home, ANSWER_S),) if self._routing.version.major == 1 else ()),
         )
+
+    async def _home(self, _: drand.ListBeaconIDsRequest, __: Caller) -> drand.ListBeaconIDsRequest:
+        return drand.ListBeaconIDsRequest()
 
     async def _round(self, request: drand.PublicRandRequest, _: Caller) -> drand.PublicRandResponse:
         network = self._routing.started(request.metadata, _NOT_STARTED)
@@ -82,7 +87,8 @@ class PublicCalls:
         network = self._routing.started(request.metadata, NO_GROUP)
         return network.packets.chain(network.group)
 
-    async def _ids(self, _: drand.ListBeaconIDsRequest, __: Caller) -> drand.ListBeaconIDsResponse:
+    async def ids(self, _: drand.ListBeaconIDsRequest, __: Caller) -> drand.ListBeaconIDsResponse:
+        """The networks that run."""
         networks = self._routing.networks()
         return drand.ListBeaconIDsResponse(
             ids=[network.beacon_id for network in networks],
