@@ -147,7 +147,7 @@ def layers(document: str) -> dict[str, int]:
     rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
     found: dict[str, int] = {}
     for number, row in enumerate(rows):
-        for name in re.findall(r"`([a-z_]+)`", row.split("|")[2]):
+        for name in re.findall(r"`([a-z0-9_]+)`", row.split("|")[2]):
             assert name not in found, f"docs/architecture.md names {name} twice"
             found[name] = number
     return found
