@@ -1,0 +1,350 @@
+"""
+Bad input against running nodes: each gets its error, and it costs nothing.
+
+After each: the same process, the same files, and the next round is made by all three members.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from grpc import aio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nodes.beacon import calls, layout, wire
+from nodes.beacon.calls import CallFailed, Code
+from nodes.beacon.core import PREVIOUS_BYTES_AT_MOST
+from nodes.beacon.process import Daemon
+from nodes.beacon.proto import drand_pb2 as drand
+from nodes.beacon.serving import STREAMS_AT_MOST
+from nodes.beacon.wire import Channel
+from tests.beacon_nodes import HOST, Members, MovedClock, deal_members, options_for, running, until
+
+NOW_S = 1_800_000_000.0
+EXAMPLES = settings(max_examples=60, deadline=None)
+SIXTY_FOUR = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 1, 2**63, 2**64 - 1]))
+
+
+class Attacked:
+    """Three members of which the first is attacked; `survives` is what every example ends in."""
+
+    def __init__(self, root: Path) -> None:
+        self.members: Members = deal_members(root, 3, 3, genesis_in_s=1, now_s=NOW_S)
+        self.clock = MovedClock(NOW_S)
+        self.runner = asyncio.Runner()
+        self.stack = AsyncExitStack()
+        self.daemons: list[Daemon] = []
+        self.files = self._files()
+
+    def __enter__(self) -> Self:
+        self.runner.run(self._start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.runner.run(self.stack.aclose())
+        self.runner.close()
+
+    async def _start(self) -> None:
+        for folder in self.members.folders:
+            daemon, _ = await self.stack.enter_async_context(
+                running(options_for(folder), self.clock)
+            )
+            self.daemons.append(daemon)
+        self.target = self.daemons[0]
+        self.channel = Channel(self.target.private_address, tls=False, trusted=None)
+        self.stack.push_async_callback(self.channel.close)
+
+    def _files(self) -> dict[Path, bytes]:
+        network = layout.Network(self.members.folders[0], "default")
+        paths = (network.private_key, network.public_key, network.group, network.share)
+        return {path: path.read_bytes() for path in paths}
+
+    def attack(self, action: Callable[[], Awaitable[None]]) -> None:
+        async def run() -> None:
+            before = self.target.networks()[0].last().round
+            async with asyncio.timeout(30):
+                await action()
+            group = self.members.dealt.group
+            self.clock.move_to(group.schedule.time_of(before + 1))
+            # The threshold is all three: the attacked one signs too.
+            for daemon in self.daemons:
+                assert await daemon.networks()[0].wait_for(before + 1, 20)
+
+        self.runner.run(run())
+        assert self._files() == self.files
+
+    async def code_of(self, path: str, data: bytes) -> Code:
+        """What raw bytes to a method are answered with."""
+        async with aio.insecure_channel(self.target.private_address) as channel:
+            call: Any = channel.unary_unary(path)
+            try:
+                await call(data, timeout=10)
+            except aio.AioRpcError as error:
+                return Code(error.code().value[0])
+        return Code.OK
+
+
+async def outcome(call: Awaitable[object]) -> tuple[Code, str]:
+    """The code and the text that a call of ours ends with."""
+    try:
+        await call
+    except CallFailed as error:
+        return error.code, error.text
+    return Code.OK, ""
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    with Attacked(tmp_path_factory.mktemp("attacked")) as made:
+        yield made
+
+
+METADATA = st.builds(
+    drand.Metadata,
+    node_version=st.none()
+    | st.builds(
+        drand.NodeVersion,
+        major=st.integers(0, 3),
+        minor=st.integers(0, 2**32 - 1),
+        patch=st.integers(0, 9),
+    ),
+    beaconID=st.sampled_from(["", "default", "x", "../default", "a" * 5000]) | st.text(max_size=8),
+    chain_hash=st.sampled_from([b"", b"\x00"]) | st.binary(max_size=40),
+)
+
+
+@EXAMPLES
+@given(
+    data=st.binary(max_size=300), method=st.sampled_from(["PartialBeacon", "GetIdentity", "Status"])
+)
+def test_bytes_that_are_no_message(attacked: Attacked, data: bytes, method: str) -> None:
+    async def action() -> None:
+        code = await attacked.code_of(f"/drand.Protocol/{method}", data)
+        # Random bytes may well be a message, of unknown fields or of nonsense.
+        assert code in {Code.OK, Code.INTERNAL, Code.UNKNOWN, Code.PERMISSION_DENIED}
+
+    attacked.attack(action)
+
+
+@EXAMPLES
+@given(
+    number=st.integers(-3, 6) | SIXTY_FOUR,
+    previous=st.binary(max_size=200),
+    index=st.sampled_from([0, 1, 2, 3, 0xFFFF]),
+    signature=st.binary(max_size=120) | st.binary(min_size=96, max_size=96),
+    metadata=st.none() | METADATA,
+)
+def test_partials_of_any_kind(
+    attacked: Attacked,
+    number: int,
+    previous: bytes,
+    index: int,
+    signature: bytes,
+    metadata: drand.Metadata | None,
+) -> None:
+    async def action() -> None:
+        near = number + attacked.target.networks()[0].last().round if number < 10 else number
+        packet = drand.PartialBeaconPacket(
+            round=max(0, near),
+            previous_signature=previous,
+            partial_sig=index.to_bytes(2, "big") + signature,
+            metadata=metadata,
+        )
+        code, text = await outcome(
+            attacked.channel.call(calls.PARTIAL_BEACON, packet, timeout_s=10)
+        )
+        assert code in {Code.OK, Code.UNKNOWN, Code.PERMISSION_DENIED}
+        assert len(text) < 300
+
+    attacked.attack(action)
+
+
+@EXAMPLES
+@given(first=st.integers(0, 40) | SIXTY_FOUR, metadata=st.none() | METADATA, read=st.integers(0, 3))
+def test_syncs_from_any_round(
+    attacked: Attacked, first: int, metadata: drand.Metadata | None, read: int
+) -> None:
+    """Read to some point, and left without a word."""
+
+    async def action() -> None:
+        request = drand.SyncRequest(from_round=first, metadata=metadata)
+        rounds = attacked.channel.stream(calls.SYNC_CHAIN, request)
+        last = attacked.target.networks()[0].last().round
+        found = []
+
+        async def take() -> None:
+            for _ in range(min(read, last - first + 1) if first else 0):
+                found.append((await anext(rounds)).round)
+
+        code, _ = await outcome(take())
+        await rounds.aclose()  # type: ignore[attr-defined]
+        assert code in {Code.OK, Code.UNKNOWN, Code.PERMISSION_DENIED}
+        assert found == list(range(first, first + len(found)))
+
+    attacked.attack(action)
+
+
+def test_messages_that_are_too_long(attacked: Attacked) -> None:
+    async def action() -> None:
+        data = b"\x12" + bytes(wire.MESSAGE_BYTES_AT_MOST + 1)
+        assert await attacked.code_of("/drand.Protocol/PartialBeacon", data) is (
+            Code.RESOURCE_EXHAUSTED
+        )
+        packet = drand.PartialBeaconPacket(
+            round=attacked.target.networks()[0].last().round + 1,
+            previous_signature=bytes(PREVIOUS_BYTES_AT_MOST + 1),
+            partial_sig=b"\x00\x01" + bytes(96),
+        )
+        with pytest.raises(CallFailed, match="invalid partial signature of index 1"):
+            await attacked.channel.call(calls.PARTIAL_BEACON, packet, timeout_s=10)
+
+    attacked.attack(action)
+
+
+def test_more_streams_than_are_served(attacked: Attacked) -> None:
+    """From as many connections; the one too many is refused, and the others are given back."""
+
+    async def action() -> None:
+        network = attacked.target.networks()[0]
+        channels = [
+            Channel(attacked.target.private_address, tls=False, trusted=None)
+            for _ in range(STREAMS_AT_MOST + 1)
+        ]
+        streams = [
+            one.stream(calls.SYNC_CHAIN, drand.SyncRequest(from_round=1)) for one in channels
+        ]
+        assert network.last().round
+        for stream in streams[:-1]:
+            assert (await anext(stream)).round == 1
+        with pytest.raises(CallFailed, match=f"{STREAMS_AT_MOST} streams are open"):
+            await anext(streams[-1])
+        for channel in channels:
+            await channel.close()
+        await until("no stream is left", lambda: network.streams == 0)
+
+    attacked.attack(_nothing)
+    attacked.attack(action)
+
+
+async def _nothing() -> None:
+    return
+
+
+@EXAMPLES
+@given(
+    data=st.binary(max_size=400), prefix=st.sampled_from([b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"])
+)
+def test_connections_that_speak_something_else(
+    attacked: Attacked, data: bytes, prefix: bytes
+) -> None:
+    """Bytes on the socket itself, then silence, or an end."""
+
+    async def action() -> None:
+        host, _, port = attacked.target.private_address.rpartition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(prefix + data)
+        await writer.drain()
+        writer.close()
+
+    attacked.attack(action)
+
+
+def test_connections_that_say_nothing(attacked: Attacked) -> None:
+    """A hundred of them, open while the round is made."""
+    host, _, port = attacked.target.private_address.rpartition(":")
+    silent: list[socket.socket] = []
+
+    async def action() -> None:
+        for _ in range(100):
+            silent.append(socket.create_connection((host, int(port)), timeout=5))
+
+    try:
+        attacked.attack(action)
+    finally:
+        for one in silent:
+            one.close()
+
+
+def test_a_flood_of_partials_is_bounded(attacked: Attacked) -> None:
+    """Thousands at once, each of which has to be verified: answered all, and the round is made."""
+
+    async def action() -> None:
+        number = attacked.target.networks()[0].last().round + 1
+        packet = drand.PartialBeaconPacket(
+            round=number, previous_signature=b"x", partial_sig=b"\x00\x01" + bytes(96)
+        )
+
+        async def one() -> Code:
+            call = attacked.channel.call(calls.PARTIAL_BEACON, packet, timeout_s=20)
+            return (await outcome(call))[0]
+
+        codes = set(await asyncio.gather(*(one() for _ in range(2000))))
+        # Unavailable: gRPC's own bound, on calls that nobody has taken up yet.
+        assert codes <= {Code.UNKNOWN, Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE}
+
+    attacked.attack(action)
+
+
+@EXAMPLES
+@given(data=st.binary(max_size=200), name=st.sampled_from(["group", "private_key", "share"]))
+def test_files_that_are_garbage_when_a_network_is_loaded(
+    attacked: Attacked, data: bytes, name: str
+) -> None:
+    async def action() -> None:
+        folder = attacked.members.folders[0]
+        source, bad = layout.Network(folder, "default"), layout.Network(folder, "bad")
+        for kind in ("private_key", "public_key", "group", "share"):
+            path: Path = getattr(bad, kind)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(getattr(source, kind).read_bytes())
+        getattr(bad, name).write_bytes(data)
+        control = Channel(f"{HOST}:{attacked.target.control_port}", tls=False, trusted=None)
+        request = drand.LoadBeaconRequest(metadata=drand.Metadata(beaconID="bad"))
+        with pytest.raises(CallFailed) as caught:
+            await control.call(calls.LOAD_BEACON, request, timeout_s=10)
+        await control.close()
+        assert caught.value.code is Code.UNKNOWN
+        assert getattr(bad, name).read_bytes() == data
+        assert len(attacked.target.networks()) == 1
+
+    attacked.attack(action)
+
+
+def test_a_call_that_is_given_up(attacked: Attacked) -> None:
+    """The next round asked for, by callers who do not wait for it."""
+
+    async def action() -> None:
+        number = attacked.target.networks()[0].last().round + 1
+        for _ in range(20):
+            with pytest.raises(CallFailed) as caught:
+                await attacked.channel.call(
+                    calls.PUBLIC_RAND, drand.PublicRandRequest(round=number), timeout_s=0.02
+                )
+            assert caught.value.code is Code.DEADLINE_EXCEEDED
+
+    attacked.attack(action)
+
+
+def test_a_port_that_is_taken(attacked: Attacked) -> None:
+    listening = options_for(
+        attacked.members.folders[1], private_listen=attacked.target.private_address
+    )
+
+    async def action() -> None:
+        await attacked.daemons[1].stop()
+        with pytest.raises(OSError, match="cannot listen at"):
+            async with running(listening, attacked.clock):
+                pass
+        daemon, _ = await attacked.stack.enter_async_context(
+            running(options_for(attacked.members.folders[1]), attacked.clock)
+        )
+        attacked.daemons[1] = daemon
+
+    attacked.attack(action)
