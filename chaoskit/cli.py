@@ -202,7 +202,9 @@ def rehearse(
         str, typer.Option(metavar="after:K|end", help="the way back that must be open")
     ] = "",
     pause_between: Annotated[str, typer.Option(metavar="30s", help="between two members")] = "",
-    max_unavailable: Annotated[int, typer.Option(help="members down at a time")] = 1,
+    max_unavailable: Annotated[
+        int, typer.Option(help="members that go, and are down, at once")
+    ] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="stop after the plan")] = False,
     seed: Seed = None,
     chaos_image: Images = None,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from random import Random
 from typing import Any
 
@@ -39,7 +39,7 @@ class RehearsalRequest:
     rollback: "" (each step's way back is tried, and only reported), "end" or "after:K": that many
         upgraded members must go all the way back.
     pause_between_s: how long the load runs on between two members.
-    max_unavailable: how many members may be down at a time.
+    max_unavailable: how many members go at once, and are down together.
     load_per_s: operations a second over all members.
 
     """
@@ -70,8 +70,8 @@ class RehearsalStep:
     """
     One numbered step.
 
-    `turn` counts the members of a hop from 1; `undoes` is the number of the step that a rollback
-    takes back; `source` and `target` are labels of releases.
+    `turn` counts the members of a hop from 1, `size` those that go at once; `undoes` is the number
+    of the step that a rollback takes back; `source` and `target` are labels of releases.
     """
 
     number: int
@@ -79,6 +79,7 @@ class RehearsalStep:
     source: str
     target: str
     turn: int = 0
+    size: int = 1
     undoes: int = 0
     estimate_s: float = 0.0
 
@@ -126,6 +127,7 @@ class RehearsalPlan:
                         "source": step.source,
                         "target": step.target,
                         "turn": step.turn,
+                        "size": step.size,
                         "undoes": step.undoes,
                         "estimate_s": round(step.estimate_s, 1),
                     }
@@ -158,9 +160,12 @@ class RehearsalPlan:
             case StepKind.START:
                 return f"start {members} members at {step.source}; load"
             case StepKind.UPGRADE:
+                through = step.turn + step.size - 1
                 last = " (the leader)" if step.turn == members else ""
-                margin = f"margin {self.spares} -> {self.spares - 1} -> {self.spares}"
+                margin = f"margin {self.spares} -> {self.spares - step.size} -> {self.spares}"
                 where = f"member {step.turn} of {members}{last}"
+                if step.size > 1:
+                    where = f"members {step.turn} to {through} of {members} at once"
                 return f"upgrade {where}  {step.source} -> {step.target}  {margin}"
             case StepKind.FAULTS:
                 kill, cut = bearable(self.order)
@@ -172,8 +177,9 @@ class RehearsalPlan:
 
     def _branches(self, step: RehearsalStep) -> list[str]:
         spare = f"with {self.spares} other{'s' if self.spares > 1 else ''} paused"
+        said = "each reports" if step.size > 1 else "it reports"
         return [
-            f"    - it reports {step.target}, and {spare} an operation is acknowledged",
+            f"    - {said} {step.target}, and {spare} an operation is acknowledged",
             f"    - way back at once: {step.source}, then {step.target} again",
             f"    - way back after {self.settle_s:g} s: {step.source}, then {step.target} again",
             "    - promises of the system hold, margin kept",
@@ -272,15 +278,24 @@ def make_plan(system: System, request: RehearsalRequest, *, seed: str) -> Rehear
     spares = members - system.quorum
     if not 1 <= request.max_unavailable <= spares:
         raise UsageError(
-            f"--max-unavailable {request.max_unavailable}: of {members} members {system.quorum} "
-            f"are a quorum, so 1 to {spares} may be down"
+            f"--max-unavailable {request.max_unavailable} would break the quorum: of {members} "
+            f"members {system.quorum} are one, so 1 to {spares} may be down at once"
+            if request.max_unavailable > spares
+            else f"--max-unavailable {request.max_unavailable}: at least one member goes at a time"
         )
     if request.pause_between_s < 0 or request.load_per_s <= 0:
         raise UsageError("a pause is 0 s or longer, and a rehearsal runs under load")
     if system.traffic is None:
         raise UsageError(f"{system.name} has no traffic: nothing can be proven to contribute")
-    upgrades = members * (len(labels) - 1)
-    back = rolled_back(request.rollback, upgrades)
+    back = rolled_back(request.rollback, members * (len(labels) - 1))
+    groups = _groups(labels, members, request.max_unavailable)
+    ends = list(accumulate(group.size for group in groups))
+    if back and back not in ends:
+        raise UsageError(
+            f"--rollback {request.rollback}: members go {request.max_unavailable} at a time, so "
+            f"after:K with K one of {', '.join(map(str, ends))}"
+        )
+    undone = ends.index(back) + 1 if back else 0
     order = list(system.nodes)
     Random(int(seed, 16)).shuffle(order)
     return RehearsalPlan(
@@ -291,35 +306,52 @@ def make_plan(system: System, request: RehearsalRequest, *, seed: str) -> Rehear
         settle_s=system.settle_s,
         seed=seed,
         request=request,
-        steps=_steps(labels, members, back or upgrades, back, system.settle_s, request),
+        steps=_steps(labels, groups, undone, system.settle_s, request),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Members that go at once: in which hop, from which turn on, how many."""
+
+    hop: int
+    turn: int
+    size: int
+
+
+def _groups(labels: Sequence[str], members: int, at_once: int) -> list[_Group]:
+    return [
+        _Group(hop, first + 1, min(at_once, members - first))
+        for hop in range(len(labels) - 1)
+        for first in range(0, members, at_once)
+    ]
 
 
 def _steps(
     labels: Sequence[str],
-    members: int,
-    upgrades: int,
+    groups: Sequence[_Group],
     back: int,
     settle_s: float,
     request: RehearsalRequest,
 ) -> tuple[RehearsalStep, ...]:
     steps = [RehearsalStep(1, StepKind.START, labels[0], labels[0], estimate_s=_START_S)]
     again_s = 2 * (2 * _RESTART_S) + settle_s
-    for at in range(upgrades):
-        hop, turn = divmod(at, members)
+    for at, group in enumerate(groups[: back or len(groups)]):
         pause_s = request.pause_between_s if at else 0.0
+        proofs_s = 2 * group.size * _PROOF_S
         steps.append(
             RehearsalStep(
                 len(steps) + 1,
                 StepKind.UPGRADE,
-                labels[hop],
-                labels[hop + 1],
-                turn=turn + 1,
-                estimate_s=_RESTART_S + 2 * _PROOF_S + again_s + _JUDGING_S + pause_s,
+                labels[group.hop],
+                labels[group.hop + 1],
+                turn=group.turn,
+                size=group.size,
+                estimate_s=_RESTART_S + proofs_s + again_s + _JUDGING_S + pause_s,
             )
         )
     done = [step for step in steps if step.kind is StepKind.UPGRADE]
-    if upgrades == members * (len(labels) - 1):
+    if len(done) == len(groups):
         steps.append(
             RehearsalStep(
                 len(steps) + 1,
@@ -342,20 +374,23 @@ def _steps(
                 undone.source,
                 undone.target,
                 turn=undone.turn,
+                size=undone.size,
                 undoes=undone.number,
-                estimate_s=_RESTART_S + _PROOF_S + _JUDGING_S,
+                estimate_s=_RESTART_S + undone.size * _PROOF_S + _JUDGING_S,
             )
         )
     return tuple(steps)
 
 
-def next_member(order: Sequence[str], done: Collection[str], roles: Mapping[str, str]) -> str:
+def next_members(
+    order: Sequence[str], done: Collection[str], roles: Mapping[str, str], size: int
+) -> tuple[str, ...]:
     """
-    Whose turn it is: of those not done the first in the drawn order that does not lead.
+    Whose turn it is: of those not done the first `size` in the drawn order, who leads last.
 
-    `roles` holds each member's role as last seen. Raises ValueError when all are done.
+    `roles` holds each member's role as last seen. Raises ValueError when fewer are left.
     """
     waiting = [name for name in order if name not in done]
-    if not waiting:
-        raise ValueError("every member has had its turn")
-    return next((name for name in waiting if roles.get(name) != LEADER), waiting[0])
+    if len(waiting) < size:
+        raise ValueError(f"{len(waiting)} members have not had their turn, and {size} are to go")
+    return tuple(sorted(waiting, key=lambda name: roles.get(name) == LEADER)[:size])

@@ -26,6 +26,7 @@ from chaoskit.rehearsal_plan import RehearsalPlan, RehearsalStep, bearable
 from chaoskit.rundir import TestVerdict
 from chaoskit.session import Session
 from chaoskit.sparing import Contribution, prove_contribution, roles_of
+from chaoskit.system import Release
 from chaoskit.verdict import Verdict
 
 _BORNE_PROGRESS = 20
@@ -94,6 +95,7 @@ class Taken:
     """
     A step that was carried out: who, in which role, what was seen, and its verdict.
 
+    `member` names those that went at once, with spaces between, `role` theirs, in the same order.
     `exits` are those that nobody asked for, ways back that were tried left out.
     """
 
@@ -105,6 +107,11 @@ class Taken:
     contribution: Contribution | None = None
     ways_back: tuple[WayBack, ...] = ()
     exits: tuple[Exit, ...] = ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Who went, each by name."""
+        return tuple(self.member.split())
 
     @property
     def back(self) -> bool:
@@ -174,22 +181,30 @@ class Stage:
 
     # -- moving a member -----------------------------------------------------------------------
 
-    def move(self, member: str, target: str, *, may_exit: bool = False) -> Move:
-        """Put a member on another release and wait until the cluster is steady with it."""
-        cluster, node = self.cluster, self.cluster.node(member)
-        source = node.configuration.release.label
+    def move(self, members: Sequence[str], target: str, *, may_exit: bool = False) -> Move:
+        """Put members on another release, at once, and wait until the cluster is steady again."""
+        cluster, nodes = self.cluster, [self.cluster.node(name) for name in members]
+        source = nodes[0].configuration.release.label
         begun_s, began_s = clock.monotonic(), cluster.recorder.now_s()
-        change = catalogue.make("Upgrade", {"node": member, "to": target})
+        who = members[0] if len(members) == 1 else tuple(members)
+        change = catalogue.make("Upgrade", {"node": who, "to": target})
         serves = apply(change, to=cluster, may_exit=may_exit, asks=True)
-        if serves and node.state == "running":
+
+        def run() -> bool:
+            return all(node.state == "running" for node in nodes)
+
+        if serves and run():
             try:
                 cluster.await_steady_state(timeout_s=cluster.system.start_timeout_s)
             except WaitTimedOut:
                 serves = False
-        if serves and node.state == "running":
+        if serves and run():
             return Move(source, target, clock.monotonic() - begun_s)
-        code = self._exit_code(member)
-        words = self._says(member) if code is None else self._words(member, began_s)
+        codes = {name: self._exit_code(name) for name in members}
+        first = next((name for name in members if codes[name] is not None), members[0])
+        code = codes[first]
+        words = self._says(first) if code is None else self._words(first, began_s)
+        words = f"{first}: {words}" if len(members) > 1 else words
         return Move(source, target, None, code, words)
 
     def _says(self, member: str) -> str:
@@ -206,46 +221,57 @@ class Stage:
         found = last_words(self.session.folder.nodes / member / "log", since_s=since_s)
         return f'"{found}"' if found else ""
 
-    def _actuated(self, member: str, experiment: Experiment) -> None:
+    def _actuated(self, members: Sequence[str], experiment: Experiment) -> None:
         """
         Refuse to judge an upgrade that left another image running: it never took place.
 
         Raises NotEffective; the promises about the new release go, for it was never put there.
         """
-        cluster, node = self.cluster, self.cluster.node(member)
-        wanted = cluster.image_id(node.image)
-        if node.state == "running" and node.image_id != wanted:
-            experiment.extra = ()
-            raise NotEffective(f"{member} runs {node.image_id[:19]}, not {wanted[:19]}")
+        for name in members:
+            node = self.cluster.node(name)
+            wanted = self.cluster.image_id(node.image)
+            if node.state == "running" and node.image_id != wanted:
+                experiment.extra = ()
+                raise NotEffective(f"{name} runs {node.image_id[:19]}, not {wanted[:19]}")
 
     # -- steps ---------------------------------------------------------------------------------
 
-    def upgrade(self, step: RehearsalStep, member: str, *, pause_s: float) -> Taken:
-        """Upgrade a member, prove it, try its ways back."""
+    def _moved(self, title: str, members: Sequence[str], release: Release) -> Experiment:
+        """The experiment of members that go to a release, with all that is owed of it."""
         system = self.cluster.system
-        release = system.release(step.target)
-        role = roles_of(self.cluster).get(member, "")
-        seen = _Seen()
-        experiment = self.experiment(
-            f"step {step.number}: upgrade {member} ({role}) {step.source} -> {step.target}",
-            runs_release(member, release),
-            contributed(member, release, bound_s=system.progress_bound_s),
+        return self.experiment(
+            title,
+            *(runs_release(name, release) for name in members),
+            *(contributed(name, release, bound_s=system.progress_bound_s) for name in members),
             margin_kept(self.plan.request.max_unavailable),
             recovered_within(system.start_timeout_s),
         )
 
+    def _roles(self, members: Sequence[str]) -> str:
+        roles = roles_of(self.cluster)
+        return " ".join(roles.get(name, "unknown" if len(members) > 1 else "") for name in members)
+
+    def upgrade(self, step: RehearsalStep, members: Sequence[str], *, pause_s: float) -> Taken:
+        """Upgrade members at once, prove each, try their ways back."""
+        member, role, seen = " ".join(members), self._roles(members), _Seen()
+        experiment = self._moved(
+            f"step {step.number}: upgrade {member} ({role}) {step.source} -> {step.target}",
+            members,
+            self.cluster.system.release(step.target),
+        )
+
         def body() -> None:
-            seen.move = self.move(member, step.target)
-            self._actuated(member, experiment)
+            seen.move = self.move(members, step.target)
+            self._actuated(members, experiment)
             if not seen.move.held:
                 return
             upgraded_s = clock.monotonic()
-            seen.contribution = self._prove(member)
-            self._way_back(step, member, AT_ONCE, upgraded_s, seen)
+            seen.contribution = self._prove(members)
+            self._way_back(step, members, AT_ONCE, upgraded_s, seen)
             upgraded_s = clock.monotonic()
             self.cluster.hold(self.plan.settle_s)
-            self._way_back(step, member, f"after {self.plan.settle_s:g} s", upgraded_s, seen)
-            self._prove(member)
+            self._way_back(step, members, f"after {self.plan.settle_s:g} s", upgraded_s, seen)
+            self._prove(members)
 
         verdict = self.judged(experiment, body, pause_s=pause_s)
         return Taken(
@@ -259,68 +285,66 @@ class Stage:
             self._exits(verdict),
         )
 
-    def _prove(self, member: str) -> Contribution:
-        """The spare-member test, and everybody steady after it."""
-        proof = prove_contribution(self.cluster, member)
-        self.cluster.await_steady_state(timeout_s=self.cluster.system.start_timeout_s)
-        return proof
+    def _prove(self, members: Sequence[str]) -> Contribution:
+        """The spare-member test of each, everybody steady after it; answers the slowest."""
+        proofs = []
+        for name in members:
+            proofs.append(prove_contribution(self.cluster, name))
+            self.cluster.await_steady_state(timeout_s=self.cluster.system.start_timeout_s)
+        return max(proofs, key=lambda one: one.after_s)
 
     def _way_back(
-        self, step: RehearsalStep, member: str, planned: str, since_s: float, seen: _Seen
+        self, step: RehearsalStep, members: Sequence[str], planned: str, since_s: float, seen: _Seen
     ) -> None:
         after_s = clock.monotonic() - since_s
-        back = self.move(member, step.source, may_exit=True)
+        back = self.move(members, step.source, may_exit=True)
         if not back.held:
-            text = f"NO WAY BACK from step {step.number} {after_s:.1f} s after it: {member} {back}"
+            who = f"{' '.join(members)} {back}"
+            text = f"NO WAY BACK from step {step.number} {after_s:.1f} s after it: {who}"
             self.cluster.recorder.record("chaoskit", "note", {"text": text})
-        forward = self.move(member, step.target)
+        forward = self.move(members, step.target)
         seen.ways_back.append(WayBack(planned, after_s, back, forward))
 
-    def put_back(self, step: RehearsalStep, member: str) -> Taken:
+    def put_back(self, step: RehearsalStep, members: Sequence[str]) -> Taken:
         """
         After a step that failed: what an operator would do at once.
 
-        The new program is stopped, whoever ended meanwhile is started again, then the member is
+        The new program is stopped, whoever ended meanwhile is started again, then the members are
         put back.
         """
-        system = self.cluster.system
-        seen = _Seen()
+        system, member, seen = self.cluster.system, " ".join(members), _Seen()
         experiment = self.experiment(
             f"way back after failed step {step.number}: {member} to {step.source}",
-            runs_release(member, system.release(step.source)),
+            *(runs_release(name, system.release(step.source)) for name in members),
             recovered_within(system.start_timeout_s),
         )
 
         def body() -> None:
-            if self.cluster.node(member).state == "running":
-                self.cluster.node(member).stop()
+            for name in members:
+                if self.cluster.node(name).state == "running":
+                    self.cluster.node(name).stop()
             for name, node in self.cluster.nodes.items():
-                if name != member and node.state == "exited":
+                if name not in members and node.state == "exited":
                     node.start()
-            seen.move = self.move(member, step.source)
+            seen.move = self.move(members, step.source)
 
         verdict = self.judged(experiment, body)
         return Taken(step, member, "", verdict, seen.move, exits=self._exits(verdict))
 
-    def roll_back(self, step: RehearsalStep, member: str) -> Taken:
+    def roll_back(self, step: RehearsalStep, members: Sequence[str]) -> Taken:
         """Take a step back for good; that must succeed."""
-        system = self.cluster.system
-        release = system.release(step.source)
-        role = roles_of(self.cluster).get(member, "")
-        seen = _Seen()
-        experiment = self.experiment(
+        member, role, seen = " ".join(members), self._roles(members), _Seen()
+        experiment = self._moved(
             f"step {step.number}: roll back {member} ({role}) {step.target} -> {step.source}",
-            runs_release(member, release),
-            contributed(member, release, bound_s=system.progress_bound_s),
-            margin_kept(self.plan.request.max_unavailable),
-            recovered_within(system.start_timeout_s),
+            members,
+            self.cluster.system.release(step.source),
         )
 
         def body() -> None:
-            seen.move = self.move(member, step.source)
-            self._actuated(member, experiment)
+            seen.move = self.move(members, step.source)
+            self._actuated(members, experiment)
             if seen.move.held:
-                seen.contribution = self._prove(member)
+                seen.contribution = self._prove(members)
 
         verdict = self.judged(experiment, body)
         exits = self._exits(verdict)

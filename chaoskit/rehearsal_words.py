@@ -126,8 +126,7 @@ def failure_lines(failed: Taken, back: Taken | None, folder: str) -> list[str]:
         lines.append(f"       way back {held}: {back.member} {back.move}")
         lines += [f"       {one}" for one in back.exits]
     lines.append(f"       evidence  {folder}/report.html")
-    if failed.member:
-        lines.append(f"       its log   {folder}/nodes/{failed.member}/log")
+    lines += [f"       its log   {folder}/nodes/{name}/log" for name in failed.members]
     return lines
 
 
@@ -171,8 +170,9 @@ def _before(plan: RehearsalPlan, taken: Sequence[Taken]) -> list[str]:
     lines = [
         "1. All members answer, and all are at " + plan.route[0] + ".",
         (
-            f"2. {plan.spares} of {len(plan.order)} members can be missing; while one restarts, "
-            f"{plan.spares - 1} more can. Do not begin with a member down."
+            f"2. {plan.spares} of {len(plan.order)} members can be missing; while "
+            f"{plan.request.max_unavailable} restart, {plan.spares - plan.request.max_unavailable} "
+            f"more can. Do not begin with a member down."
         ),
     ]
     closed = closed_ways(taken)
@@ -192,10 +192,16 @@ def _operator_number(one: Taken, taken: Sequence[Taken]) -> int:
 def _operator_step(number: int, one: Taken, plan: RehearsalPlan, system: System) -> list[str]:
     step = one.step
     role = f", which was the {one.role} here" if one.role else ""
+    at_once = ""
+    if len(one.members) > 1:
+        role, at_once = f", which were {one.role} here", ", all at once,"
     lines = [
         f"### {number}. {one.member}{role}: {step.source} -> {step.target}",
         "",
-        f"1. Stop {one.member} with SIGTERM; give it {system.stop_timeout_s:g} s. Keep its data.",
+        (
+            f"1. Stop {one.member}{at_once} with SIGTERM; give it {system.stop_timeout_s:g} s. "
+            f"Keep its data."
+        ),
         f"2. Put {step.target} in the place of {step.source}; same arguments, same data. Start it.",
         (
             f"3. Wait until it says itself that it is {system.release(step.target).version} and "

@@ -27,7 +27,7 @@ from chaoskit.rehearsal_plan import (
     StepKind,
     in_minutes,
     make_plan,
-    next_member,
+    next_members,
 )
 from chaoskit.rehearsal_step import Stage, Taken
 from chaoskit.rehearsal_words import (
@@ -203,7 +203,7 @@ def _steps(stage: Stage, course: _Course, say: Say) -> None:
             course.failed = taken
             lost = taken.move is not None and not _serves(taken)
             if step.kind is StepKind.UPGRADE and lost and not stage.cluster.poisoned:
-                course.put_back = stage.put_back(step, taken.member)
+                course.put_back = stage.put_back(step, taken.members)
             return
 
 
@@ -212,13 +212,13 @@ def _take(stage: Stage, step: RehearsalStep, moved: Sequence[Taken]) -> Taken:
         case StepKind.START:
             return stage.start(step)
         case StepKind.UPGRADE:
-            done = [one.member for one in moved if one.step.target == step.target]
-            member = next_member(stage.plan.order, done, roles_of(stage.cluster))
+            done = [name for one in moved if one.step.target == step.target for name in one.members]
+            members = next_members(stage.plan.order, done, roles_of(stage.cluster), step.size)
             pause_s = stage.plan.request.pause_between_s if moved else 0.0
-            return stage.upgrade(step, member, pause_s=pause_s)
+            return stage.upgrade(step, members, pause_s=pause_s)
         case StepKind.ROLLBACK:
             undone = next(one for one in moved if one.step.number == step.undoes)
-            return stage.roll_back(step, undone.member)
+            return stage.roll_back(step, undone.members)
         case StepKind.FAULTS:
             return stage.bear_faults(step)
         case StepKind.SETTLE:
@@ -239,7 +239,10 @@ def _meanwhile(history: History, taken: Taken) -> str:
     """
     if not taken.ways_back or taken.ways_back[-1].back.held:
         return ""
-    changes = [one for one in history.of("change") if taken.member in one.value.get("targets", ())]
+    members = set(taken.members)
+    changes = [
+        one for one in history.of("change") if members.intersection(one.value.get("targets", ()))
+    ]
     tries = [one for one in changes if one.type == "invoke"][-2:]
     if not tries:
         return ""

@@ -16,7 +16,7 @@ from chaoskit.rehearsal_plan import (
     in_minutes,
     make_plan,
     minor_of,
-    next_member,
+    next_members,
     rolled_back,
     route,
 )
@@ -158,6 +158,39 @@ def test_the_seed_draws_the_order() -> None:
     assert again[0] == again[1]
 
 
+def test_several_members_go_at_once() -> None:
+    one = RehearsalRequest("1.4.7", "1.5.1", max_unavailable=2, rollback="end")
+    plan = make_plan(system(nodes=5), one, seed="51c2")
+    ups = [step for step in plan.steps if step.kind is StepKind.UPGRADE]
+    assert [(step.turn, step.size) for step in ups] == [(1, 2), (3, 2), (5, 1)]
+    backs = [step for step in plan.steps if step.kind is StepKind.ROLLBACK]
+    assert [(step.turn, step.size, step.undoes) for step in backs] == [
+        (5, 1, 4),
+        (3, 2, 3),
+        (1, 2, 2),
+    ]
+    lines = "\n".join(plan.lines())
+    assert "upgrade members 1 to 2 of 5 at once  1.4.7 -> 1.5.1  margin 2 -> 0 -> 2" in lines
+    assert "upgrade member 5 of 5 (the leader)  1.4.7 -> 1.5.1  margin 2 -> 1 -> 2" in lines
+    assert plan.document()["rehearsal"]["steps"][1]["size"] == 2
+    alone = make_plan(system(nodes=5), replace(one, max_unavailable=1), seed="51c2")
+    assert plan.estimate_s < alone.estimate_s
+    early = make_plan(system(nodes=5), replace(one, rollback="after:4"), seed="51c2")
+    assert [step.size for step in early.steps] == [1, 2, 2, 1, 2, 2]
+    with pytest.raises(UsageError, match="2 at a time, so after:K with K one of 2, 4, 5"):
+        make_plan(system(nodes=5), replace(one, rollback="after:3"), seed="51c2")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "at_once", "says"),
+    [(3, 2, "would break the quorum: of 3 members 2"), (5, 3, "break the quorum"), (3, 0, "least")],
+)
+def test_more_at_once_than_a_quorum_spares_is_refused(nodes: int, at_once: int, says: str) -> None:
+    request = RehearsalRequest("1.4.7", "1.5.1", max_unavailable=at_once)
+    with pytest.raises(UsageError, match=says):
+        make_plan(system(nodes=nodes), request, seed="51c2")
+
+
 @pytest.mark.parametrize(
     "more", [{"max_unavailable": 2}, {"max_unavailable": 0}, {"load_per_s": 0}]
 )
@@ -182,11 +215,14 @@ def test_the_printed_plan_numbers_its_steps_and_says_what_each_proves() -> None:
 
 def test_the_leader_goes_last() -> None:
     roles = {"s1": "leader", "s2": "follower", "s3": "follower"}
-    assert next_member(("s1", "s2", "s3"), [], roles) == "s2"
-    assert next_member(("s1", "s2", "s3"), ["s2"], roles) == "s3"
-    assert next_member(("s1", "s2", "s3"), ["s2", "s3"], roles) == "s1"
-    with pytest.raises(ValueError, match="turn"):
-        next_member(("s1",), ["s1"], roles)
+    order = ("s1", "s2", "s3")
+    assert next_members(order, [], roles, 1) == ("s2",)
+    assert next_members(order, ["s2"], roles, 1) == ("s3",)
+    assert next_members(order, ["s2", "s3"], roles, 1) == ("s1",)
+    assert next_members(order, [], roles, 2) == ("s2", "s3")
+    assert next_members(order, ["s2"], roles, 2) == ("s3", "s1")
+    with pytest.raises(ValueError, match="0 members have not had their turn"):
+        next_members(("s1",), ["s1"], roles, 1)
 
 
 def test_minutes_are_for_people() -> None:

@@ -71,9 +71,9 @@ def test_an_upgrade_that_left_the_old_image_running_is_not_judged(
     stage = Stage(cast("Any", None), cluster, cast("Any", None))
     experiment = Experiment(cluster, "step 2", "again", extra=(margin_kept(1),))
     if not refused:
-        stage._actuated("a", experiment)
+        stage._actuated(("a",), experiment)
         assert experiment.extra
         return
     with pytest.raises(NotEffective, match="sha256:old"):
-        stage._actuated("a", experiment)
+        stage._actuated(("a",), experiment)
     assert experiment.extra == ()

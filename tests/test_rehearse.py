@@ -10,13 +10,16 @@ import pytest
 
 from chaoskit.catalogue import load_system
 from chaoskit.errors import UsageError
+from chaoskit.history import read
 from chaoskit.images import Mislabelled
-from chaoskit.rehearsal_plan import RehearsalRequest, make_plan
+from chaoskit.quorate import timelines
+from chaoskit.rehearsal_plan import RehearsalRequest, StepKind, make_plan
 from chaoskit.rehearse import RehearsalOutcome, _examine_images, _meanwhile, rehearse
 from chaoskit.rundir import read_verdicts
 from chaoskit.session import Choices
 from chaoskit.system import Release
 from chaoskit.verdict import Verdict
+from suites.toys.system import toys
 from tests.tape import Tape
 from tests.test_rehearsal_plan import system
 from tests.test_rehearsal_words import CLOSED, upgraded
@@ -112,6 +115,30 @@ def test_the_toys_go_forward_and_all_the_way_back(tmp_path: Path) -> None:
     assert {one.verdict for one in tests} == {Verdict.PASS}
     assert tests[-1].test == "the whole rehearsal"
     assert outcome.taken[3].role in {"leader", "follower"}
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(240)
+def test_two_of_five_go_at_once_and_all_the_way_back(tmp_path: Path) -> None:
+    lines: list[str] = []
+    request = RehearsalRequest("1", "2", max_unavailable=2, rollback="end")
+    outcome = rehearse(toys(5), request, choices(tmp_path), lines.append)
+    assert outcome.decision == "GO", "\n".join(lines)
+    assert outcome.folder is not None
+    history = read(outcome.folder / "history.jsonl")
+    ups = [one for one in outcome.taken if one.step.kind is StepKind.UPGRADE]
+    assert [len(one.members) for one in ups] == [2, 2, 1]
+    assert sorted(name for one in ups for name in one.members) == [f"n{n}" for n in range(1, 6)]
+    assert "leader" not in ups[0].role
+    assert all(way.back.held for one in ups for way in one.ways_back)
+    pairs = [one.value for one in history.of("change") if len(one.value.get("targets", ())) == 2]
+    assert len(pairs) == 2 * (1 + 4 + 1), "forward, two ways back and forward again, rollback"
+    down = [set(t.nodes) - i.healthy for t in timelines(history) for i in t.intervals]
+    assert set(ups[0].members) in down, "both were down together"
+    assert (
+        "Stop " + " ".join(ups[0].members) + ", all at once,"
+        in (outcome.folder / "runbook.md").read_text()
+    )
 
 
 @pytest.mark.engine

@@ -237,7 +237,7 @@ def _row(
     return StepRow(
         number=number,
         what=_WORDS.get(kind, kind),
-        who=_who(step) if done is not None else f"member {turn}" if turn else "",
+        who=_who(step) if done is not None else _planned(turn, whole_of(planned, "size") or 1),
         before=before if before != after else "",
         after=after,
         served=_served(move),
@@ -247,6 +247,13 @@ def _row(
         verdict=text_of(step, "verdict") if done is not None else "",
         test=_part(number, tests) if done is not None else 0,
     )
+
+
+def _planned(turn: int | None, size: int) -> str:
+    """Whose turn a step would have been, of whom only the place in the order is known."""
+    if not turn:
+        return ""
+    return f"member {turn}" if size == 1 else f"members {turn} to {turn + size - 1}"
 
 
 def _served(move: Mapping[str, Any]) -> str:
