@@ -36,6 +36,23 @@ def is_gone(node: Node) -> Probe:
     return Probe(f"the process of {node.name}", look)
 
 
+def started_anew(node: Node) -> Probe:
+    """Seen when the process that ran when this was called is gone, and another one was started."""
+    before = node.pid
+
+    def look() -> Sighting:
+        if proc.alive(before):
+            return Sighting(present=False, detail=f"process {before} runs")
+        try:
+            now = f"process {node.pid} runs"
+        except ChaosError:
+            now = f"what was started has {node.state}"
+        started = node.state in {"running", "exited"}
+        return Sighting(started, f"process {before} is gone, {now}")
+
+    return Probe(f"another process of {node.name}", look)
+
+
 def is_frozen(node: Node) -> Probe:
     """Seen when the kernel says that the node is frozen, by its control group or by a signal."""
 

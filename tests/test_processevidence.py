@@ -22,6 +22,7 @@ from chaoskit.processevidence import (
     refused_calls,
     reports_version,
     runs_as_configured,
+    started_anew,
     started_from,
     syncs_slowly,
 )
@@ -82,6 +83,23 @@ def test_gone_is_gone_and_not_replaced(child: Child) -> None:
     child.start()
     seen = probe.look()
     assert (seen.present, seen.detail) == (False, f"process {child.pid} runs"), "another one runs"
+
+
+def test_started_anew_is_another_process_and_not_the_one_before(child: Child) -> None:
+    probe, before = started_anew(child.as_node), child.pid
+    assert probe.look().present is False
+    child.backend.kill("n1")
+    child.state = "stopped"
+    assert probe.look().present is False, "it is gone, and nothing was started"
+    child.start()
+    child.state = "running"
+    seen = probe.look()
+    assert seen.present
+    assert seen.detail == f"process {before} is gone, process {child.pid} runs"
+    child.backend.kill("n1")
+    child.state = "exited"
+    seen = probe.look()
+    assert (seen.present, seen.detail[-10:]) == (True, "has exited"), "what was started has ended"
 
 
 def test_frozen_is_the_kernels_word(child: Child) -> None:

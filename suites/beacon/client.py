@@ -19,6 +19,7 @@ from chaoskit.system import Endpoint, Operation, Rejected
 from suites.beacon.watching import rounds_due
 
 SNAPSHOT_ROUNDS = 120
+_TRIES = 4
 _LOCAL = {"consistency": "local"}  # one member answers out of its own store
 # the member that is asked for the very next round keeps the client waiting until it is there
 _NEAREST_AHEAD, _FARTHEST_AHEAD = 3, 1000
@@ -70,14 +71,14 @@ class BeaconClient:
 
     def _snapshot(self) -> dict[str, Any]:
         """
-        The newest rounds. What is not answered is asked once more: a real drand lets those wait who
+        The newest rounds. What is not answered is asked again: a real drand lets those wait who
         ask for the round after the last one that its HTTP side has noticed, although it has it, and
         sends them an empty body when the next one that it notices is another.
         """
         newest = int(self._answer("/public/latest").get("round", 0))
         first = max(1, newest - SNAPSHOT_ROUNDS + 1)
         found: dict[int, str | None] = {}
-        for _try in range(2):
+        for _try in range(_TRIES):
             for number in range(first, newest + 1):
                 if number not in found:
                     self._look_up(number, found)
