@@ -24,34 +24,11 @@ from typing import Any, ClassVar, Protocol
 from chaoskit import clock
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, HealFailed, NotApplicable, WaitTimedOut
+from chaoskit.sighting import Meter, Probe, Sighting
 from chaoskit.targets import TARGET, chosen, fields, resolved
 
 _POLL_S = 0.01
 _PROBES_AT_ONCE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What one look of a probe met: the thing looked for is there or not, and the details."""
-
-    present: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A look of ours, on another channel than the injector's."""
-
-    name: str
-    look: Callable[[], Sighting]
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """A counter that only the system's own traffic or work moves; `read` never goes back."""
-
-    name: str
-    read: Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)

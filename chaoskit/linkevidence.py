@@ -3,9 +3,11 @@ Evidence for what was done to links: probes of ours, and the kernel's counters.
 
 Owns: the probes and meters that link faults share. Effective comes from a dial of ours in the
 source's own network, and absence too: a fault is gone when the opposite was seen, not when nothing
-can be seen any more. Felt comes from packets that entered a tampered stream, or were refused, as
-the proxy's kernel counted them. Where no kernel counts, felt is what nodes say failed with their
-peers, and a fault that makes nothing fail is not offered. Never from Toxiproxy's own word.
+can be seen any more. What is late or silent has to be so three times in a row, since a starved
+machine of ours is as late for a moment. Felt comes from packets that entered a tampered stream, or
+were refused, as the proxy's kernel counted them. Where no kernel counts, felt is what nodes say
+failed with their peers, and a fault that makes nothing fail is not offered. Never from Toxiproxy's
+own word.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError
-from chaoskit.fault import Meter, Probe, Sighting
 from chaoskit.handshake import Distrust, Outcome
 from chaoskit.mesh import Link, Shape
 from chaoskit.packets import Traffic
 from chaoskit.peercounts import PeerCounts
+from chaoskit.sighting import Meter, Probe, Sighting, lasting
 from chaoskit.wire import HANDSHAKE_TIMEOUT_S
 
 ANSWER_TIMEOUT_S = 0.3
@@ -45,7 +47,7 @@ def cannot_pass(cluster: Cluster, link: Link) -> Probe:
         met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
         return Sighting(not met.answered, str(met))
 
-    return Probe(f"a question on {link.name}", look)
+    return Probe(f"a question on {link.name}", lasting(look))
 
 
 def never_answered(cluster: Cluster, link: Link) -> Probe:
@@ -55,7 +57,7 @@ def never_answered(cluster: Cluster, link: Link) -> Probe:
         met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
         return _told(present=met.kind in _SILENT, gone=met.answered, detail=str(met))
 
-    return Probe(f"an answer on {link.name}", look)
+    return Probe(f"an answer on {link.name}", lasting(look))
 
 
 def is_reset(cluster: Cluster, link: Link) -> Probe:
@@ -83,7 +85,7 @@ def answers_late(
         late = met.took_s >= at_least_s
         return _told(present=met.answered and late, gone=met.answered and not late, detail=str(met))
 
-    return Probe(f"the answer's delay on {link.name}", look)
+    return Probe(f"the answer's delay on {link.name}", lasting(look))
 
 
 def closes_late(cluster: Cluster, link: Link, *, at_least_s: float) -> Probe:
@@ -95,7 +97,7 @@ def closes_late(cluster: Cluster, link: Link, *, at_least_s: float) -> Probe:
         late = took_s >= at_least_s
         return Sighting(late, f"the close came after {took_s * 1000:.1f} ms")
 
-    return Probe(f"a close on {link.name}", look)
+    return Probe(f"a close on {link.name}", lasting(look))
 
 
 def serves(cluster: Cluster, link: Link, *, kind: Outcome) -> Probe:

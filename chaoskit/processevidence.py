@@ -9,11 +9,14 @@ for a version, which stands beside the image.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from chaoskit import proc
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError
-from chaoskit.fault import Meter, Probe, Sighting
 from chaoskit.node import Node
+from chaoskit.sighting import Meter, Probe, Sighting, lasting
 from chaoskit.storage_control import Operation
 from chaoskit.system import ConfigFile
 
@@ -107,6 +110,20 @@ def holds(node: Node, file: ConfigFile) -> Probe:
     return Probe(f"{file.path} of {node.name}", look)
 
 
+def read_at_start(node: Node, path: Path, *, wanted: Callable[[bytes], bool]) -> Probe:
+    """
+    Seen when the file, read back now, is as `wanted`: call it before the node's start.
+
+    The node may write the file anew as soon as it runs, so what counts is what it will have read.
+    """
+    lies = wanted(path.read_bytes())
+
+    def look() -> Sighting:
+        return Sighting(lies, "lay there so" if lies else "lay there otherwise")
+
+    return Probe(f"{path.name} of {node.name}", look)
+
+
 def syncs_slowly(node: Node, *, at_least_s: float) -> Probe:
     """Seen when a write and sync of ours on the node's storage takes at least `at_least_s`."""
     storage = node.storage
@@ -115,7 +132,7 @@ def syncs_slowly(node: Node, *, at_least_s: float) -> Probe:
         took_s = storage.probe_sync_s(timeout_s=at_least_s + _PROBE_TIMEOUT_S)
         return Sighting(took_s >= at_least_s, f"a sync took {took_s * 1000:.1f} ms")
 
-    return Probe(f"a sync on the storage of {node.name}", look)
+    return Probe(f"a sync on the storage of {node.name}", lasting(look))
 
 
 def is_full(node: Node) -> Probe:

@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Self, cast
 
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, NotApplicable
-from chaoskit.fault import Meter, Probe, Sighting, Testimony, Witness, target
+from chaoskit.fault import Testimony, Witness, target
 from chaoskit.history import History, Recorder
 from chaoskit.invariant import Invariant
+from chaoskit.sighting import Meter, Probe, Sighting
 from chaoskit.system import Endpoint, Observation, Operation, Port, Release, System, Traffic
 from chaoskit.workload import Tally
 

@@ -10,7 +10,15 @@ import pytest
 
 from chaoskit.errors import ChaosError, HealFailed, NotApplicable, WaitTimedOut
 from chaoskit.evidence import faults_were_felt
-from chaoskit.fault import Injection, NotEffective, Testimony, Witness, apply, inject
+from chaoskit.fault import (
+    Injection,
+    NotEffective,
+    Testimony,
+    Witness,
+    apply,
+    inject,
+)
+from chaoskit.sighting import Sighting, lasting
 from chaoskit.verdict import Verdict, decide
 from tests.stand_in import Jam, StandIn, Turn, World
 
@@ -265,6 +273,24 @@ def test_what_a_process_says_of_itself_is_owed_while_it_runs(cluster: StandIn) -
     cluster.world.gone_by_itself = True
     assert apply(Turn("a"), to=cluster.as_cluster, may_exit=True) is True
     assert [event.value["probe"] for event in cluster.history().of("witnessed")] == ["a dial"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "believed", "looks"),
+    [("yyy", True, 3), ("yyn", False, 3), ("yn", False, 2), ("n", False, 1)],
+)
+def test_what_a_stall_of_ours_can_feign_is_looked_at_three_times(
+    seen: str, *, believed: bool, looks: int
+) -> None:
+    answers = iter(seen)
+    taken: list[str] = []
+
+    def look() -> Sighting:
+        taken.append(next(answers))
+        return Sighting(taken[-1] == "y", taken[-1])
+
+    assert lasting(look)().present is believed
+    assert len(taken) == looks
 
 
 # ---- no evidence, no verdict -----------------------------------------------------------------

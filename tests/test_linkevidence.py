@@ -11,7 +11,6 @@ import pytest
 
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, NotApplicable
-from chaoskit.fault import Probe
 from chaoskit.handshake import Distrust, Outcome, Serving
 from chaoskit.linkevidence import (
     answers_late,
@@ -28,6 +27,7 @@ from chaoskit.linkevidence import (
 from chaoskit.mesh import Link, Shape, delayed, dropped, link_between, refused, reset
 from chaoskit.packetmeters import PacketMeters
 from chaoskit.packets import Traffic
+from chaoskit.sighting import Probe
 from chaoskit.system import Endpoint, Unobserved
 from chaoskit.wire import Met
 from tests.fakes import FakeBackend

@@ -16,8 +16,9 @@ from typing import Any, ClassVar
 
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, NotApplicable
-from chaoskit.fault import Meter, Probe, Sighting, Witness, target
+from chaoskit.fault import Witness, target
 from chaoskit.http import HttpClient, NoAnswer
+from chaoskit.sighting import Meter, Probe, Sighting
 from suites.etcd.client import encode
 
 _TIMEOUT_S = 5.0

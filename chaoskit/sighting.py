@@ -1,0 +1,56 @@
+"""
+Looks and counters: what evidence is made of.
+
+Owns: what one look of ours met (`Sighting`), a look with a name (`Probe`), a counter with a name
+(`Meter`), and when a look is believed (`lasting`). Refuses: to look by itself, and to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one look of a probe met: the thing looked for is there or not, and the details."""
+
+    present: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A look of ours, on another channel than the injector's."""
+
+    name: str
+    look: Callable[[], Sighting]
+
+
+def lasting(look: Callable[[], Sighting]) -> Callable[[], Sighting]:
+    """
+    The same look, believed when it saw the fault three times in a row.
+
+    For what a starved machine of ours can feign for a moment: a late answer, or none in time. A
+    fault is there each time; a stall of ours passes.
+    """
+
+    def looks() -> Sighting:
+        sighting = look()
+        for _ in range(_LOOKS - 1):
+            if not sighting.present:
+                break
+            sighting = look()
+        return sighting
+
+    return looks
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A counter that only the system's own traffic or work moves; `read` never goes back."""
+
+    name: str
+    read: Callable[[], int]
