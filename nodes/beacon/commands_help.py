@@ -4,7 +4,7 @@ The help of a command line, in the form that drand's has.
 Owns: the text of the application's help and of a verb's. Refuses: nothing.
 
 Rules: sections, names, defaults and variables stand where operators and scripts find them with the
-real ones; v1 names the rest of a command line and says that switches are off, v2 does not.
+real ones; v1 names the rest of a command line and says of help and version too that they are off.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def _spelt(flag: Flag) -> str:
 def _explained(surface: Surface, flag: Flag) -> str:
     said = flag.about
     if flag.kind is Kind.SWITCH:
-        said += " (default: false)" if surface.line is Line.V1 else ""
+        terse = surface.line is Line.V2 and not flag.variables
+        said += "" if terse else " (default: false)"
     elif flag.default:
         quoted = f'"{flag.default}"' if flag.kind is Kind.TEXT else flag.default
         said += f" (default: {quoted})"
