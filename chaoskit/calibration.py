@@ -2,8 +2,10 @@
 How quick this machine is right now: a short calibration at the start of a run.
 
 Owns: three figures that every deadline rests on: starting a process, syncing a small file, a round
-trip over loopback. They stand in the report, so that times of two runs can be compared. Refuses:
-excusing anything: a stall during the run is measured by `machine`, when it happens.
+trip over loopback; and stretching a System's deadlines by what they say, up to a limit. They stand
+in the report, so that times of two runs can be compared. Refuses: excusing anything. A stall during
+the run is measured by `machine`, when it happens, and a promise's own bound (`progress_bound_s`)
+means the same on every machine: how long to wait for a node is a deadline, what it owes is not.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from chaoskit import clock
+from chaoskit.system import System
 
 _SAMPLES = 5
 _SIZE_BYTES = 4096
 _TIMEOUT_S = 10.0
+_AT_MOST = 4.0  # a machine slower than that is no place for a claim about time
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,35 @@ class Calibration:
     sync_s: float
     round_trip_s: float
 
+    @property
+    def slowness(self) -> float:
+        """How much slower than the reference in its slowest figure, 1.0 to 4.0."""
+        return min(
+            _AT_MOST,
+            max(
+                1.0,
+                self.spawn_s / _REFERENCE.spawn_s,
+                self.sync_s / _REFERENCE.sync_s,
+                self.round_trip_s / _REFERENCE.round_trip_s,
+            ),
+        )
+
+    def stretched(self, system: System) -> System:
+        """The system with the deadlines of its nodes' starts and stops as this machine needs."""
+        return replace(
+            system,
+            start_timeout_s=system.start_timeout_s * self.slowness,
+            stop_timeout_s=system.stop_timeout_s * self.slowness,
+        )
+
     def document(self) -> dict[str, float]:
-        """JSON values."""
-        return {name: round(value, 6) for name, value in asdict(self).items()}
+        """JSON values; `slowness` is the factor that deadlines were stretched by."""
+        figures = {name: round(value, 6) for name, value in asdict(self).items()}
+        return figures | {"slowness": round(self.slowness, 3)}
+
+
+# Two shared cores under load, where every System's own deadlines held with room to spare.
+_REFERENCE = Calibration(spawn_s=0.1, sync_s=0.01, round_trip_s=0.0002)
 
 
 def _median_s(sample: Callable[[], object]) -> float:

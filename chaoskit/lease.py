@@ -23,6 +23,7 @@ from chaoskit.verdict import Verdict
 
 @dataclass(slots=True)
 class _Leased:
+    system: System  # as it was asked for: the cluster's own may have other deadlines
     cluster: Cluster
     stack: ExitStack
     pristine: dict[str, str]
@@ -59,7 +60,7 @@ class Leases:
         """A cluster in its pristine state: the one that is up, or a new one."""
         key = (system.name, setting)
         held = self._held.get(key)
-        if held is not None and held.cluster.system != system:  # of one name, and not the same
+        if held is not None and held.system != system:  # of one name, and not the same
             self._drop(key)
             held = None
         if held is not None:
@@ -75,7 +76,7 @@ class Leases:
         with ExitStack() as stack:
             cluster = stack.enter_context(self.session.cluster(system, setting))
             pristine = cluster.fingerprint()
-            self._held[key] = _Leased(cluster, stack.pop_all(), pristine)
+            self._held[key] = _Leased(system, cluster, stack.pop_all(), pristine)
         self.built += 1
         return cluster
 

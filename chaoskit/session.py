@@ -21,7 +21,7 @@ from chaoskit import clock, journal, reaper, report
 from chaoskit.backend import Backend
 from chaoskit.backend_docker import DockerBackend
 from chaoskit.backend_process import ProcessBackend, Programs
-from chaoskit.calibration import calibrate
+from chaoskit.calibration import Calibration, calibrate
 from chaoskit.cluster import Cluster
 from chaoskit.engine import Engine
 from chaoskit.errors import ChaosError, NotApplicable, UsageError
@@ -85,8 +85,10 @@ class Session:
         recorder: Recorder,
         written: Journal,
         redactor: Redactor,
+        calibration: Calibration,
     ) -> None:
         self.choices = choices
+        self.calibration = calibration
         self.folder = folder
         self.recorder = recorder
         self.random = Random(int(choices.seed, 16))
@@ -135,7 +137,7 @@ class Session:
         )
         workshop.open()
         return Cluster(
-            system,
+            self.calibration.stretched(system),
             setting,
             name=name,
             backend=self._backend(system, name, scratch),
@@ -249,7 +251,8 @@ def _opened(choices: Choices, system: str, started: datetime) -> Iterator[Sessio
     run = folder.name
     try:
         with reaper.watched(run, folder=state, timeout_s=_REAP_TIMEOUT_S) as written:
-            facts = host_facts() | {"calibration": calibrate(folder.path).document()}
+            calibration = calibrate(folder.path)
+            facts = host_facts() | {"calibration": calibration.document()}
             folder.describe(system=system, host=facts)
             recorder.record(
                 "chaoskit",
@@ -263,7 +266,12 @@ def _opened(choices: Choices, system: str, started: datetime) -> Iterator[Sessio
                 },
             )
             session = Session(
-                choices, folder=folder, recorder=recorder, written=written, redactor=redactor
+                choices,
+                folder=folder,
+                recorder=recorder,
+                written=written,
+                redactor=redactor,
+                calibration=calibration,
             )
             try:
                 yield session

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chaoskit import calibration, clock
 from chaoskit.calibration import Calibration, calibrate
+from tests.stand_in import still
 
 
 def test_three_figures_each_of_its_own_thing(tmp_path: Path) -> None:
@@ -32,8 +34,9 @@ def test_what_is_slow_is_seen_and_nothing_else(
     module = os if what == "fsync" else subprocess
     monkeypatch.setattr(module, what, lambda *_, **__: clock.pause(0.3))
     found = calibrate(tmp_path)
-    slow = {name for name, value in found.document().items() if value >= 0.3}
-    assert slow == {figure}
+    figures = {name: value for name, value in found.document().items() if name != "slowness"}
+    assert {name for name, value in figures.items() if value >= 0.3} == {figure}
+    assert found.slowness >= 3.0, "one slow figure is enough"
 
 
 def test_one_slow_sample_is_no_slow_machine() -> None:
@@ -46,4 +49,26 @@ def test_the_document_has_microseconds() -> None:
         "spawn_s": 0.012346,
         "sync_s": 1.0,
         "round_trip_s": 0.0,
+        "slowness": 4.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("found", "slowness"),
+    [
+        (Calibration(0.01, 0.001, 0.00001), 1.0),
+        (Calibration(0.2, 0.001, 0.00001), 2.0),
+        (Calibration(0.2, 0.03, 0.00001), 3.0),
+        (Calibration(0.01, 0.001, 9.0), 4.0),
+    ],
+)
+def test_a_slow_machine_stretches_deadlines_and_no_promise(
+    found: Calibration, slowness: float
+) -> None:
+    system = still(start_timeout_s=10.0, stop_timeout_s=5.0, progress_bound_s=3.0)
+    assert found.slowness == pytest.approx(slowness)
+    stretched = found.stretched(system)
+    assert stretched.start_timeout_s == pytest.approx(10.0 * slowness)
+    assert stretched.stop_timeout_s == pytest.approx(5.0 * slowness)
+    kept = replace(stretched, start_timeout_s=10.0, stop_timeout_s=5.0)
+    assert kept == system

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,8 +30,11 @@ class Sessions:
         self.folder = folder
         self.made: list[StandIn] = []
         self.broken = False
+        self.slow = False
 
     def cluster(self, system: System, _: Setting) -> StandIn:
+        if self.slow:
+            system = replace(system, start_timeout_s=4 * system.start_timeout_s)
         made = StandIn(self.folder, system, name=f"c{len(self.made) + 1}")
         self.made.append(made)
         if self.broken:
@@ -64,6 +68,16 @@ def test_a_cluster_left_as_it_was_is_shared(leases: Leases) -> None:
     leases.returned(first, Verdict.PASS)
     assert leases.lease(STILL, SETTING) is first
     assert counts(leases) == (1, 1, 0)
+
+
+def test_a_cluster_whose_deadlines_were_stretched_is_shared(
+    leases: Leases, sessions: Sessions
+) -> None:
+    sessions.slow = True
+    first = leases.lease(STILL, SETTING)
+    assert first.system != STILL
+    leases.returned(first, Verdict.PASS)
+    assert leases.lease(STILL, SETTING) is first
 
 
 @pytest.mark.parametrize("verdict", [one for one in Verdict if one is not Verdict.PASS])

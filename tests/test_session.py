@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from chaoskit import history, journal, session
+from chaoskit.calibration import Calibration
 from chaoskit.certificates import Authority
 from chaoskit.errors import ChaosError, NotApplicable, UsageError
 from chaoskit.rundir import read_verdicts
@@ -113,6 +114,20 @@ def test_the_process_backend_has_no_faulty_storage(tmp_path: Path) -> None:
         pytest.raises(NotApplicable, match="no faulty storage"),
     ):
         one.cluster(toys(), Setting(release="1", storage=True))
+
+
+def test_a_slow_machine_gets_longer_deadlines_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "calibrate", lambda _: Calibration(0.3, 0.001, 0.0001))
+    with opened(tmp_path, backend="process") as one:
+        cluster = one.cluster(toys(), SETTING)
+        assert cluster.system.start_timeout_s == pytest.approx(3 * toys().start_timeout_s)
+        assert cluster.system.progress_bound_s == toys().progress_bound_s
+        cluster.backend.close()
+        cluster._workshop.clear()
+        path = one.folder.path
+    assert read_verdicts(path).host["calibration"]["slowness"] == 3.0
 
 
 def randoms(one: Session) -> list[float]:
