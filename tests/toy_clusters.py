@@ -117,24 +117,27 @@ class Bench:
         held = self._cluster
         if held is not None and kind == self._kind and self._is_pristine(held):
             held.await_steady_state(timeout_s=STEADY_TIMEOUT_S)
+            self.await_leader(held)
             return held
         self.close()
         release = SYSTEMS[kind].releases[0 if kind != FOREIGN else -1].label
         setting = Setting(release=release, storage=kind == STORED, load_per_s=LOAD_PER_S)
         cluster = self._stack.enter_context(self.session.cluster(SYSTEMS[kind], setting))
         self._cluster, self._kind, self._pristine = cluster, kind, _found(cluster)
-        with cluster.loaded(LOAD_PER_S):
-            self.await_leader(cluster)
+        self.await_leader(cluster)
         return cluster
 
     def await_leader(self, cluster: Cluster) -> None:
-        """Toys elect one when they are asked."""
+        """Toys elect one when they are asked; the others may still be candidates by then."""
 
         def led() -> bool:
-            seen = [one for one in cluster.latest().values() if one is not None]
-            return "leader" in [one.role for one in seen] and len(seen) == len(cluster.nodes)
+            roles = [one.role for one in cluster.latest().values() if one is not None]
+            followers = len(cluster.nodes) - 1
+            return sorted(roles) == ["follower"] * followers + ["leader"]
 
-        clock.wait_until(led, what="a leader of the toys", timeout_s=STEADY_TIMEOUT_S)
+        if not led():
+            with cluster.loaded(LOAD_PER_S):
+                clock.wait_until(led, what="toys with a leader", timeout_s=STEADY_TIMEOUT_S)
 
     def _is_pristine(self, cluster: Cluster) -> bool:
         return not cluster.poisoned and _found(cluster) == self._pristine
