@@ -93,8 +93,7 @@ def test_a_flag_that_a_verb_does_not_have_is_empty() -> None:
 def test_every_line_is_read_or_refused(arguments: list[str]) -> None:
     try:
         found = given_by(*arguments)
-    except UsageError as error:
-        assert str(error)
+    except UsageError:
         return
     kept = len(found.arguments)
     assert list(found.arguments) == arguments[len(arguments) - kept :]
