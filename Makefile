@@ -19,19 +19,21 @@ CHAOSKIT := .venv/bin/chaoskit
 # Every release that the short rows and suites start; the demo needs the first alone.
 DEMO_RELEASE := 3.5.16
 RELEASES := $(DEMO_RELEASE) 3.4.23 3.5.35 3.6.16 3.7.3
+# Every release that our beacon node stands in for.
+BEACON_RELEASES := v1.5.8 v2.1.4
 
 # Side by side, and a step that may not be done here (code 3: no engine, and no right to start one) has said what still works.
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs=4
 UNLESS_NO_ENGINE := || [ $$? -eq 3 ]
 
-.PHONY: help setup setup-demo demo test sabotage bench soak locks packages engine python toxiproxy
+.PHONY: help setup setup-demo demo test sabotage bench soak locks packages engine python toxiproxy base toys beacon
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '3,/^$$/s/^#\( \|$$\)//p' Makefile
 
 setup:
-	@$(SIDE_BY_SIDE) python toxiproxy $(RELEASES:%=etcd-%) toys nats-2.9.10
+	@$(SIDE_BY_SIDE) python toxiproxy $(RELEASES:%=etcd-%) toys beacon nats-2.9.10
 
 setup-demo:
 	@$(SIDE_BY_SIDE) python toxiproxy etcd-$(DEMO_RELEASE)
@@ -76,6 +78,11 @@ toys: toys-1 toys-2
 
 toys-%: base
 	@docker/image.sh toys $* >/dev/null $(UNLESS_NO_ENGINE)
+
+beacon: $(BEACON_RELEASES:%=beacon-%)
+
+beacon-%: base python
+	@docker/image.sh beacon $* >/dev/null $(UNLESS_NO_ENGINE)
 
 nats-%: base
 	@docker/image.sh nats $* >/dev/null $(UNLESS_NO_ENGINE)

