@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import string
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 import pytest
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
@@ -34,6 +36,7 @@ from nodes.beacon.http_sites import MetricsSite, PublicSite, Request
 from nodes.beacon.messages import Beacon
 from nodes.beacon.meters import Meters
 from nodes.beacon.releases import SURFACES
+from nodes.beacon.store import StoreFailed
 
 RELEASES = tuple(SURFACES)
 V1, V2 = RELEASES
@@ -232,6 +235,41 @@ def test_a_round_that_this_node_lacks_is_its_own_fault(release: str) -> None:
         async with serving(release) as served:
             answer = await served.ask("/public/7")  # recorded are the first and the last
         assert (answer.status, answer.body) == (500, b"")
+
+    run(work())
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_store_that_cannot_be_read_is_a_servers_error(release: str) -> None:
+    def unreadable(round_number: int) -> Beacon | None:
+        raise StoreFailed(f"no disk for round {round_number}")
+
+    async def work() -> None:
+        async with serving(release) as served:
+            served.network.get = unreadable  # type: ignore[method-assign]
+            answer = await served.ask("/public/1")
+        assert (answer.status, answer.body) == (500, b"")
+        assert served.meters.http_answered["500", "get"] == 1
+
+    run(work())
+
+
+def test_with_a_certificate_it_is_spoken_over_tls() -> None:
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+
+    async def work() -> None:
+        served = site_of(V1)
+        tls = listening(served.site, "127.0.0.1", 0, server)
+        async with tls as port, aiohttp.ClientSession() as session:
+            where = f"https://127.0.0.1:{port}/info"
+            async with session.get(where, ssl=client) as answer:
+                assert (await answer.json())["schemeID"] == "pedersen-bls-chained"
+            with pytest.raises(aiohttp.ClientError):
+                await session.get(f"http://127.0.0.1:{port}/info")
 
     run(work())
 

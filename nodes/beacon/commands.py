@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from nodes.beacon import commands_control, commands_help, commands_keys, commands_start, wire
+from nodes.beacon import commands_control, commands_help, commands_keys, wire
 from nodes.beacon.commands_context import Context
 from nodes.beacon.commands_flags import HELP, Flag, Given, UsageError, read
 from nodes.beacon.commands_verbs import LATEST, Action, Verb, application_flags, tree, verb_named
@@ -99,6 +99,9 @@ class _Line:
             self._surface, insecure, here, self._write, self._answer, self._environment
         )
         if action is Action.START:
+            # Half of what there is to load, and no other verb needs it.
+            from nodes.beacon import commands_start
+
             return commands_start.start(context)
         _ACTIONS[action](context)
         return 0

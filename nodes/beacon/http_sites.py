@@ -11,8 +11,10 @@ Rules, as drand has them:
 * A request for the round after the last one seen waits for it, WAIT_S at most (drand: as long as
   the client). A release of v2 also waits, ASK_S at most, for a round that is just being made.
 * A round that exists by the clock and is not stored here is a 500 without a body: this node is
-  behind.
+  behind, or its store cannot be read.
 * The answer to a method is the same for all of them; HEAD has no body.
+* Beside the metrics there is nothing of what a Go program tells of itself (/debug), and no other
+  member's metrics (/peer).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nodes.beacon import metrics, metrics_text
+from nodes.beacon.errors import BeaconError
 from nodes.beacon.group import DEFAULT_ID, Group
 from nodes.beacon.http_answers import NOT_FOUND, Answer, Answers
 from nodes.beacon.http_routes import Question, Route, route_of
@@ -85,6 +88,9 @@ class PublicSite:
         self._meters.http_in_flight += 1
         try:
             answer = _unless_known(await self._answer(request.path), request)
+        except BeaconError:
+            # The store cannot be read, and has said so in the log.
+            answer = self._answers.missing_round()
         finally:
             self._meters.http_in_flight -= 1
         self._meters.http_answer(request.method, answer.status, time.monotonic() - began_s)

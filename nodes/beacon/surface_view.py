@@ -6,7 +6,8 @@ both; tests of HTTP and metrics bring their own small ones. What the process has
 (a round stored, a partial sent, a call answered) it tells to metrics.Meters, which it is given.
 
 Rules: everything here is called on the node's one asyncio loop. Only `wait_for` may take its time;
-everything else answers at once from memory or the node's own database and raises nothing.
+everything else answers at once from memory or the node's own database. A database that cannot be
+read raises BeaconError.
 """
 
 from __future__ import annotations
