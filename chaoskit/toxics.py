@@ -35,6 +35,18 @@ def _whole_ms(field: str, value_s: float, *, zero: bool) -> float:
     return rounded_ms / 1000
 
 
+class _ServerName:
+    """
+    A toxic's name on the server: kind, stream and amount.
+
+    So the same toxic twice is a conflict, and two delays of different length are not.
+    """
+
+    def __get__(self, toxic: Toxic, _: type | None = None) -> str:
+        kind, _attribute, amount = _on_wire(toxic)
+        return f"{kind}_{toxic.stream}_{amount}"
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
     """Delay every chunk by `delay_s` (rounded to ms). New connections pay it once a direction."""
@@ -42,15 +54,11 @@ class Latency:
     delay_s: float
     stream: Stream
     cutting: ClassVar[bool] = False
+    name = _ServerName()
 
     def __post_init__(self) -> None:
         _check_stream(self.stream)
         object.__setattr__(self, "delay_s", _whole_ms("delay_s", self.delay_s, zero=False))
-
-    @property
-    def name(self) -> str:
-        """Its name on the server."""
-        return _name(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,7 @@ class Bandwidth:
 
     rate_kb_per_s: int
     stream: Stream
+    name = _ServerName()
 
     def __post_init__(self) -> None:
         _check_stream(self.stream)
@@ -75,11 +84,6 @@ class Bandwidth:
         """Whether nothing passes."""
         return self.rate_kb_per_s == 0
 
-    @property
-    def name(self) -> str:
-        """Its name on the server."""
-        return _name(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Timeout:
@@ -88,15 +92,11 @@ class Timeout:
     after_s: float
     stream: Stream
     cutting: ClassVar[bool] = True
+    name = _ServerName()
 
     def __post_init__(self) -> None:
         _check_stream(self.stream)
         object.__setattr__(self, "after_s", _whole_ms("after_s", self.after_s, zero=True))
-
-    @property
-    def name(self) -> str:
-        """Its name on the server."""
-        return _name(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +111,11 @@ class ResetPeer:
     after_s: float
     stream: Stream
     cutting: ClassVar[bool] = True
+    name = _ServerName()
 
     def __post_init__(self) -> None:
         _check_stream(self.stream)
         object.__setattr__(self, "after_s", _whole_ms("after_s", self.after_s, zero=True))
-
-    @property
-    def name(self) -> str:
-        """Its name on the server."""
-        return _name(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +125,11 @@ class SlowClose:
     delay_s: float
     stream: Stream
     cutting: ClassVar[bool] = False
+    name = _ServerName()
 
     def __post_init__(self) -> None:
         _check_stream(self.stream)
         object.__setattr__(self, "delay_s", _whole_ms("delay_s", self.delay_s, zero=False))
-
-    @property
-    def name(self) -> str:
-        """Its name on the server."""
-        return _name(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +139,12 @@ class LimitData:
     size_bytes: int
     stream: Stream
     cutting: ClassVar[bool] = False
+    name = _ServerName()
 
     def __post_init__(self) -> None:
         _check_stream(self.stream)
         if not 1 <= self.size_bytes <= 2**62:
             raise ValueError(f"size_bytes is 1 or more, not {self.size_bytes!r}")
-
-    @property
-    def name(self) -> str:
-        """Its name on the server."""
-        return _name(self)
 
 
 Toxic = Latency | Bandwidth | Timeout | ResetPeer | SlowClose | LimitData
@@ -177,15 +165,6 @@ def _on_wire(toxic: Toxic) -> tuple[str, str, int]:
             return "slow_close", "delay", round(toxic.delay_s * 1000)
         case LimitData():
             return "limit_data", "bytes", toxic.size_bytes
-
-
-def _name(toxic: Toxic) -> str:
-    """
-    Kind, stream and amount: the same toxic twice is a conflict, two delays of different length are
-    not.
-    """
-    kind, _, amount = _on_wire(toxic)
-    return f"{kind}_{toxic.stream}_{amount}"
 
 
 def to_document(toxic: Toxic) -> dict[str, Any]:

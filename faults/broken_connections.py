@@ -8,8 +8,7 @@ somebody notices. Refuses: nothing beyond links that do not exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +22,7 @@ from chaoskit.linkevidence import (
     packets_of,
 )
 from chaoskit.mesh import closed_late, reset, stalled
+from chaoskit.tampering import tampered
 
 _WITHIN_S = 3.0
 
@@ -37,18 +37,18 @@ class ResetConnections:
     one: str = target()
     other: str = target()
 
-    @contextmanager
-    def inject(self, cluster: Cluster) -> Iterator[Witness]:
+    def inject(self, cluster: Cluster) -> AbstractContextManager[Witness]:
         """Reset both streams of both links between the two."""
-        links = cluster.mesh.between([self.one], [self.other])
-        shapes = {link.name: reset() for link in links}
-        meter = packets_of(cluster, links, "resets sent to who dialled", "refused")
-        with cluster.mesh.shaped(shapes):
-            yield Witness(
-                probes=[is_reset(cluster, link) for link in links],
-                meters=[meter],
-                within_s=_WITHIN_S,
-            )
+        return tampered(
+            cluster,
+            (self.one, self.other),
+            reset(),
+            probe=lambda link: is_reset(cluster, link),
+            meter=lambda links, _: packets_of(
+                cluster, links, "resets sent to who dialled", "refused"
+            ),
+            within_s=_WITHIN_S,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +61,16 @@ class HalfOpenConnections:
     one: str = target()
     other: str = target()
 
-    @contextmanager
-    def inject(self, cluster: Cluster) -> Iterator[Witness]:
+    def inject(self, cluster: Cluster) -> AbstractContextManager[Witness]:
         """Stall both streams of both links between the two."""
-        links = cluster.mesh.between([self.one], [self.other])
-        shapes = {link.name: stalled() for link in links}
-        meter = packets_met(cluster, shapes)
-        with cluster.mesh.shaped(shapes):
-            yield Witness(
-                probes=[never_answered(cluster, link) for link in links],
-                meters=[meter],
-                within_s=_WITHIN_S,
-            )
+        return tampered(
+            cluster,
+            (self.one, self.other),
+            stalled(),
+            probe=lambda link: never_answered(cluster, link),
+            meter=lambda _, shapes: packets_met(cluster, shapes),
+            within_s=_WITHIN_S,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +88,13 @@ class SlowClose:
         if self.delay_s <= 0:
             raise ValueError(f"a delay of {self.delay_s} s is none")
 
-    @contextmanager
-    def inject(self, cluster: Cluster) -> Iterator[Witness]:
+    def inject(self, cluster: Cluster) -> AbstractContextManager[Witness]:
         """Hold back the close on both streams of both links between the two."""
-        links = cluster.mesh.between([self.one], [self.other])
-        shapes = {link.name: closed_late(self.delay_s) for link in links}
-        meter = packets_of(cluster, links, "connections opened", "opened")
-        with cluster.mesh.shaped(shapes):
-            yield Witness(
-                probes=[closes_late(cluster, link, at_least_s=self.delay_s) for link in links],
-                meters=[meter],
-                within_s=4 * self.delay_s + _WITHIN_S,
-            )
+        return tampered(
+            cluster,
+            (self.one, self.other),
+            closed_late(self.delay_s),
+            probe=lambda link: closes_late(cluster, link, at_least_s=self.delay_s),
+            meter=lambda links, _: packets_of(cluster, links, "connections opened", "opened"),
+            within_s=4 * self.delay_s + _WITHIN_S,
+        )

@@ -9,8 +9,7 @@ one delay each, because a fault never draws and Toxiproxy's own draws cannot be 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
@@ -20,6 +19,7 @@ from chaoskit.fault import Witness, target
 from chaoskit.linkevidence import answers_late, packets_met
 from chaoskit.mesh import delayed, limited
 from chaoskit.plan import Step
+from chaoskit.tampering import tampered
 
 _WITHIN_S = 5.0
 # Toxiproxy lets pieces of 0.1 s through: whoever asks for more than one waits that long at least.
@@ -43,19 +43,17 @@ class SlowLink:
         if self.delay_s <= 0:
             raise ValueError(f"a delay of {self.delay_s} s is none")
 
-    @contextmanager
-    def inject(self, cluster: Cluster) -> Iterator[Witness]:
+    def inject(self, cluster: Cluster) -> AbstractContextManager[Witness]:
         """Delay both streams of both links between the two."""
-        links = cluster.mesh.between([self.one], [self.other])
-        shapes = {link.name: delayed(self.delay_s) for link in links}
-        meter = packets_met(cluster, shapes)
-        with cluster.mesh.shaped(shapes):
-            yield Witness(
-                # a question and its answer are each late once
-                probes=[answers_late(cluster, link, at_least_s=self.delay_s) for link in links],
-                meters=[meter],
-                within_s=_WITHIN_S,
-            )
+        return tampered(
+            cluster,
+            (self.one, self.other),
+            delayed(self.delay_s),
+            # a question and its answer are each late once
+            probe=lambda link: answers_late(cluster, link, at_least_s=self.delay_s),
+            meter=lambda _, shapes: packets_met(cluster, shapes),
+            within_s=_WITHIN_S,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +76,19 @@ class NarrowLink:
                 f"not {self.rate_kb_per_s}"
             )
 
-    @contextmanager
-    def inject(self, cluster: Cluster) -> Iterator[Witness]:
+    def inject(self, cluster: Cluster) -> AbstractContextManager[Witness]:
         """Limit both streams of both links between the two."""
-        links = cluster.mesh.between([self.one], [self.other])
-        shapes = {link.name: limited(self.rate_kb_per_s) for link in links}
-        meter = packets_met(cluster, shapes)
         padding_bytes = int(_PIECES * _PIECE_S * 1000 * self.rate_kb_per_s)
-        with cluster.mesh.shaped(shapes):
-            yield Witness(
-                probes=[
-                    answers_late(
-                        cluster, link, at_least_s=0.9 * _PIECE_S, padding_bytes=padding_bytes
-                    )
-                    for link in links
-                ],
-                meters=[meter],
-                within_s=_WITHIN_S,
-            )
+        return tampered(
+            cluster,
+            (self.one, self.other),
+            limited(self.rate_kb_per_s),
+            probe=lambda link: answers_late(
+                cluster, link, at_least_s=0.9 * _PIECE_S, padding_bytes=padding_bytes
+            ),
+            meter=lambda _, shapes: packets_met(cluster, shapes),
+            within_s=_WITHIN_S,
+        )
 
 
 def jittered(
