@@ -1,7 +1,7 @@
 """
 The kernel's packet counters and the gate of dead addresses, in a proxy's network.
 
-Owns: the nftables rules that chaoskit loads into a proxy container's own network namespace: for
+Owns: the nftables rules that chaoskit loads into a proxy's own network namespace: for
 each directed link six counters, the translation of its upstream address, and the set of dead
 targets whose SYN is answered by a reset at once. Refuses: the host's own rules (those are in
 `hostrules`) and judgement.
