@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 import string
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any, TypeVar
 
 import aiohttp
@@ -189,6 +191,26 @@ def test_waiting_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             answer = await served.ask("/public/31")
         assert (answer.status, answer.body) == (404, b"")
         assert answer.headers["Cache-Control"] == "must-revalidate, no-cache, max-age=0"
+
+    run(work())
+
+
+def test_no_more_wait_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nodes.beacon.http_sites.WAITING_AT_MOST", 1)
+
+    async def work() -> None:
+        async with serving(V1) as served:
+            served.at(30)
+            await served.ask("/health")
+            await served.network.append(beacon(30))
+            for _ in range(2):  # what has waited makes room for the next
+                first = asyncio.create_task(served.ask("/public/31"))
+                while not served.network.waiting:
+                    await asyncio.sleep(0.01)
+                assert (await served.ask("/public/31")).status == 404
+                first.cancel()
+                while served.network.waiting:
+                    await asyncio.sleep(0.01)
 
     run(work())
 
@@ -490,6 +512,46 @@ def test_no_path_is_a_servers_error(parts: list[str], method: str) -> None:
     assert (answer.status == 404) or route_of("/" + "/".join(parts)) is not None
     if answer.status != 200:
         assert len(answer.body) < 400
+
+
+BAD_REQUESTS = (
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET http://[ HTTP/1.1\r\n\r\n",
+    b"GET  HTTP/1.1\r\n\r\n",
+    b"GET ? HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /info HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+    b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    *(Random(seed).randbytes(40) + b"\r\n\r\n" for seed in range(20)),
+)
+
+
+def test_what_is_no_http_is_refused_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        async with serving(V2) as served:
+            for sent in BAD_REQUESTS:
+                host, port = served.base.removeprefix("http://").split(":")
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(sent)
+                assert (await reader.read(100)).split(b" ")[1] == b"400", sent
+                writer.close()
+            assert (await served.ask("/info")).status == 200
+
+    run(work())
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.INFO] == []
+
+
+def test_a_mistake_of_ours_is_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with serving(V2) as served:
+            monkeypatch.setattr(served.node, "networks", lambda: 1 // 0)
+            assert (await served.ask("/info")).status == 500
+
+    run(work())
+    assert "Error handling request" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_the_recorded_rounds_are_the_ones_served() -> None:

@@ -1,7 +1,8 @@
 """
 The listener of the node's HTTP interfaces: the one module that uses aiohttp.
 
-Owns: sockets, requests and responses. Refuses: what is no HTTP, with aiohttp's own answer.
+Owns: sockets, requests and responses. Refuses: what is no HTTP, with aiohttp's own answer and not
+a word in the log: whoever reaches the port could fill it.
 
 Rules: an answer has the headers that it names, a date and a length, and no other. A client that
 leaves ends what is being waited for on its behalf. Byte ranges are not cut: who asks for one is
@@ -10,11 +11,12 @@ sent everything, as a server may (RFC 9110, 14.2).
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
 
 from nodes.beacon.http_sites import Request, Site
 
@@ -43,10 +45,18 @@ async def listening(
         )
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
+    # One of its own below the library's: what is left out here is left out for nobody else.
+    logger = logging.Logger("aiohttp.beacon")
+    logger.parent = logging.getLogger("aiohttp")
+    logger.addFilter(_is_no_bad_request)
     application = web.Application(middlewares=[dispatch])
     application.on_response_prepare.append(_only_our_headers)
     runner = web.AppRunner(
-        application, access_log=None, handler_cancellation=True, shutdown_timeout=_CLOSE_S
+        application,
+        access_log=None,
+        handler_cancellation=True,
+        logger=logger,
+        shutdown_timeout=_CLOSE_S,
     )
     await runner.setup()
     try:
@@ -54,6 +64,11 @@ async def listening(
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+def _is_no_bad_request(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, http_exceptions.HttpProcessingError)
 
 
 async def _only_our_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -9,7 +9,8 @@ Rules, as drand has them:
 * The first request for a round or a health begins to watch the chain, and `current` is what has
   been seen since: 0 until a round has come. So the first answer of every health is 503.
 * A request for the round after the last one seen waits for it, WAIT_S at most (drand: as long as
-  the client). A release of v2 also waits, ASK_S at most, for a round that is just being made.
+  the client). A release of v2 also waits, ASK_S at most, for a round that is just being made. Where
+  WAITING_AT_MOST requests wait already, another is told at once that there is no such round.
 * A round that exists by the clock and is not stored here is a 500 without a body: this node is
   behind, or its store cannot be read.
 * The answer to a method is the same for all of them; HEAD has no body.
@@ -38,6 +39,7 @@ from nodes.beacon.surface_view import NetworkView, NodeView
 
 WAIT_S = 300.0
 ASK_S = 5.0
+WAITING_AT_MOST = 1024
 _HASH = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
 _DIGITS_AT_MOST = 4096
@@ -81,6 +83,7 @@ class PublicSite:
         self._meters = meters
         self._clock = clock
         self._watched_from: dict[str, int] = {}
+        self._waiting = 0
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request, counted."""
@@ -134,7 +137,7 @@ class PublicSite:
         beacon: Beacon | None
         seen = self._seen(chain.network)
         if seen and round_number == seen + 1:
-            beacon = await chain.network.wait_for(round_number, WAIT_S)
+            beacon = await self._coming(chain.network, round_number, WAIT_S)
             if beacon is None:
                 return self._answers.next_round()
         elif schedule.time_of(round_number) > now_s:
@@ -147,8 +150,19 @@ class PublicSite:
 
     async def _stored(self, network: NetworkView, round_number: int) -> Beacon | None:
         if self._surface.line is Line.V2 and round_number == network.last().round + 1:
-            return await network.wait_for(round_number, ASK_S)
+            return await self._coming(network, round_number, ASK_S)
         return network.get(round_number)
+
+    async def _coming(
+        self, network: NetworkView, round_number: int, timeout_s: float
+    ) -> Beacon | None:
+        if self._waiting >= WAITING_AT_MOST:
+            return None
+        self._waiting += 1
+        try:
+            return await network.wait_for(round_number, timeout_s)
+        finally:
+            self._waiting -= 1
 
     def _seen(self, network: NetworkView) -> int:
         last = network.last().round
