@@ -31,6 +31,7 @@ class Need(StrEnum):
     STORAGE = "faulty storage"
     RELEASES = "two releases"
     SETTINGS = "settings"
+    ARTIFACTS = "artifacts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ def _fits(system: System, needs: tuple[Need, ...], backend: str) -> bool:
         Need.LINKS: bool(linked),
         Need.SECURE: any(port.secure for port in linked),
         Need.RELEASES: len(system.releases) > 1,
+        Need.ARTIFACTS: bool(system.artifacts),
     }
     if backend == "process" and system.failures is None:
         return False

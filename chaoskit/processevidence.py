@@ -49,7 +49,7 @@ def started_anew(node: Node) -> Probe:
         try:
             now = f"process {node.pid} runs"
         except ChaosError:
-            now = f"what was started has {node.state}"
+            now = f"what was started is {node.state}"
         started = node.state in {"running", "exited"}
         return Sighting(started, f"process {before} is gone, {now}")
 

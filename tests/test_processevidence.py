@@ -19,6 +19,7 @@ from chaoskit.processevidence import (
     is_frozen,
     is_full,
     is_gone,
+    read_at_start,
     refused_calls,
     reports_version,
     runs_as_configured,
@@ -99,7 +100,17 @@ def test_started_anew_is_another_process_and_not_the_one_before(child: Child) ->
     child.backend.kill("n1")
     child.state = "exited"
     seen = probe.look()
-    assert (seen.present, seen.detail[-10:]) == (True, "has exited"), "what was started has ended"
+    assert (seen.present, seen.detail[-9:]) == (True, "is exited"), "what was started has ended"
+
+
+def test_what_a_start_reads_is_looked_at_before_it(child: Child, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(b"old")
+    lay = read_at_start(child.as_node, file, wanted=lambda text: text == b"old")
+    lay_not = read_at_start(child.as_node, file, wanted=lambda text: text == b"new")
+    file.write_bytes(b"new")
+    assert lay.look().present
+    assert not lay_not.look().present
 
 
 def test_frozen_is_the_kernels_word(child: Child) -> None:

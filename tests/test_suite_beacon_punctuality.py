@@ -145,6 +145,13 @@ def test_a_network_that_stands_still_to_the_end_is_found() -> None:
     assert "from 3.000 to 7.000 s" in violation.text
 
 
+def test_a_network_beside_one_that_stands_still_needs_one_that_does() -> None:
+    promise = networks_keep_time("default", bound_s=3, while_stands="second")
+    assert judged(promise, two_networks([1, 2, 3, 3, 3, 3, 3]).history()) == []
+    with pytest.raises(Inconclusive, match="second never stood for 3 s"):
+        judged(promise, two_networks([1, 2, 3, 4, 4, 4, 4]).history())
+
+
 def test_a_network_that_nobody_showed_is_no_evidence() -> None:
     with pytest.raises(Inconclusive, match="third"):
         judged(networks_keep_time("third", bound_s=3), two_networks([1, 2]).history())

@@ -156,37 +156,47 @@ def _first_shown(shown: Sequence[Shown]) -> Mapping[int, Shown]:
     return firsts
 
 
-def networks_keep_time(*networks: str, bound_s: float) -> Invariant:
+def networks_keep_time(*networks: str, bound_s: float, while_stands: str = "") -> Invariant:
     """
     Make the promise: each of these networks makes a round at least every `bound_s` seconds.
 
     Liveness. Source: a daemon's networks are independent of each other: what ails one leaves the
-    others in time. Judged from the newest round of each network that any member shows.
+    others in time. Judged from the newest round of each network that any member shows. Where
+    `while_stands` names another network, there is evidence only if that one stood for so long.
     """
     return Invariant(
         f"{'_and_'.join(networks)}_keep_time".replace("-", "_"),
         Kind.LIVENESS,
-        partial(_stalled, networks=networks, bound_s=bound_s),
+        partial(_stalled, networks=networks, bound_s=bound_s, while_stands=while_stands),
     )
 
 
-def _stalled(history: History, *, networks: Sequence[str], bound_s: float) -> Sequence[Violation]:
+def _stalled(
+    history: History, *, networks: Sequence[str], bound_s: float, while_stands: str
+) -> Sequence[Violation]:
     nodes_of(history)
-    violations: list[Violation] = []
-    for network in networks:
-        newest, since_s, at = 0, 0.0, -1
-        for event in history.of("observe"):
-            number = event.value.get("detail", {}).get("rounds", {}).get(network, 0)
-            if number <= newest:
-                continue
-            if at >= 0 and event.time_s - since_s > bound_s:
-                violations.append(_stall(network, newest, since_s, event.time_s, (at, event.index)))
-            newest, since_s, at = number, event.time_s, event.index
-        if at < 0:
-            raise Inconclusive(f"no member showed a round of {network}")
-        if history.end_s - since_s > bound_s:
-            violations.append(_stall(network, newest, since_s, history.end_s, (at,)))
+    violations = [one for network in networks for one in _stalls(history, network, bound_s)]
+    if not violations and while_stands and not _stalls(history, while_stands, bound_s):
+        raise Inconclusive(f"{while_stands} never stood for {bound_s:g} s: nothing ailed it")
     return violations
+
+
+def _stalls(history: History, network: str, bound_s: float) -> list[Violation]:
+    """When no new round of the network was shown for longer than the bound."""
+    found: list[Violation] = []
+    newest, since_s, at = 0, 0.0, -1
+    for event in history.of("observe"):
+        number = event.value.get("detail", {}).get("rounds", {}).get(network, 0)
+        if number <= newest:
+            continue
+        if at >= 0 and event.time_s - since_s > bound_s:
+            found.append(_stall(network, newest, since_s, event.time_s, (at, event.index)))
+        newest, since_s, at = number, event.time_s, event.index
+    if at < 0:
+        raise Inconclusive(f"no member showed a round of {network}")
+    if history.end_s - since_s > bound_s:
+        found.append(_stall(network, newest, since_s, history.end_s, (at,)))
+    return found
 
 
 def _stall(
