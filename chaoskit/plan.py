@@ -9,7 +9,6 @@ the plan was made. A plan is printed before the run, saved beside it, and replay
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -87,23 +86,6 @@ class Plan:
             "steps": [dataclasses.asdict(step) for step in self.steps],
             "inputs": dict(self.inputs),
         }
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """
-    The document of a plan file, its schema checked and left out.
-
-    Raises UsageError, naming the file, for anything that is no JSON object of this schema.
-    """
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"no plan at {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise UsageError(f"{path} is no plan of schema {SCHEMA}")
-    return {key: value for key, value in document.items() if key != "schema"}
 
 
 def plan_of(document: Mapping[str, Any], path: Path) -> Plan:

@@ -8,16 +8,16 @@ what rehearsals found. Refuses: a number or a finding that no run gave. Run as
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chaoskit.console import say
-from chaoskit.errors import ChaosError, UsageError
+from chaoskit.errors import ChaosError
 from chaoskit.rehearsal_plan import RehearsalPlan, StepKind
 from chaoskit.rehearsal_step import Exit, Move, Taken
+from chaoskit.saved import read_document
 from chaoskit.verdict import leading, usage_exit_code
 
 SCHEMA = 1
@@ -99,16 +99,7 @@ def read(folder: Path) -> dict[str, Any]:
 
     Raises UsageError, naming the file, when there is none of this schema.
     """
-    path = folder / NAME
-    try:
-        found = json.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"no rehearsal at {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        raise UsageError(f"{path} is no rehearsal of schema {SCHEMA}")
-    return found
+    return read_document(folder / NAME, what="rehearsal", schema=SCHEMA)
 
 
 def page(records: Sequence[Mapping[str, Any]]) -> str:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.errors import ChaosError, UsageError
-from chaoskit.plan import SCHEMA, Plan, Step, plan_of, read_document
+from chaoskit.plan import SCHEMA, Plan, Step, plan_of
+from chaoskit.saved import read_document
 
 
 class WentAstray(ChaosError):
@@ -50,7 +51,7 @@ def read_plans(path: Path) -> SavedPlans:
 
     Raises UsageError, naming the file, for anything that is neither, or of another schema.
     """
-    document = read_document(path)
+    document = read_document(path, what="plan", schema=SCHEMA)
     if "rehearsal" in document:
         raise UsageError(
             f"{path} is the plan of a rehearsal, which no test carries out: repeat the `command` "

@@ -28,6 +28,7 @@ from typing import Any
 from chaoskit.errors import UsageError
 from chaoskit.judge import Outcome
 from chaoskit.redaction import Redactor
+from chaoskit.saved import read_document
 from chaoskit.verdict import Kind, Reason, Verdict, decide
 
 SCHEMA = 1
@@ -246,15 +247,7 @@ def read_verdicts(folder: Path) -> RunVerdicts:
     schema.
     """
     path = folder / "verdicts.json"
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"no verdicts at {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise UsageError(f"{path}: this chaoskit reads schema {SCHEMA}, found {schema}")
+    document = read_document(path, what="record of verdicts", schema=SCHEMA)
     try:
         return RunVerdicts(
             **{key: document[key] for key in ("run", "seed", "system", "started_utc", "command")},

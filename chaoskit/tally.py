@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit import clock
-from chaoskit.errors import UsageError
+from chaoskit.saved import read_document
 
 SCHEMA = 1
 FILE = "soak.json"
@@ -112,15 +112,9 @@ def add(path: Path, state: State, entries: tuple[Entry, ...]) -> None:
 
 def read(path: Path) -> dict[str, Any]:
     """The counts of a file, JSON values; none for a file that is not there yet."""
-    try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    if not path.exists():
         return {"schema": SCHEMA, "states": {}}
-    except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise UsageError(f"{path} holds no counts of schema {SCHEMA}")
-    return document
+    return read_document(path, what="count of runs", schema=SCHEMA)
 
 
 def counted(document: Mapping[str, Any], state: State, key: str) -> tuple[int, int]:

@@ -12,7 +12,8 @@ import pytest
 
 from chaoskit import catalogue
 from chaoskit.errors import ChaosError, UsageError
-from chaoskit.plan import Plan, Step, plan_of, read_document, run
+from chaoskit.plan import SCHEMA, Plan, Step, plan_of, run
+from chaoskit.saved import read_document
 from tests.stand_in import Jam, StandIn, Turn
 
 WHOLE = Plan(
@@ -29,7 +30,7 @@ WHOLE = Plan(
 
 
 def read_plan(path: Path) -> Plan:
-    return plan_of(read_document(path), path)
+    return plan_of(read_document(path, what="plan", schema=SCHEMA), path)
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
         open_run("2026-11-21T00-00-00-0000", root=tmp_path)
     file = folder.path / "verdicts.json"
     for content, told in [
-        (b"{", "is not JSON"),
+        (b"{", "is no JSON"),
         (b"[]", "found None"),
         (b'{"schema": 2}', "found 2"),
         (b'{"schema": 1}', "KeyError"),
@@ -156,7 +156,7 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=told):
             read_verdicts(folder.path)
     file.unlink()
-    with pytest.raises(UsageError, match="no verdicts"):
+    with pytest.raises(UsageError, match="no record of verdicts"):
         read_verdicts(folder.path)
 
 
