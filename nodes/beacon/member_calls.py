@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from nodes.beacon.awaiting import Awaiting
 from nodes.beacon.calls import (
     ANSWER_S,
     GET_IDENTITY,
@@ -21,7 +22,7 @@ from nodes.beacon.calls import (
     Code,
 )
 from nodes.beacon.errors import PartialRefused, SyncRefused
-from nodes.beacon.network import Awaiting, Network
+from nodes.beacon.network import Network
 from nodes.beacon.peers import Peers
 from nodes.beacon.proto import drand_pb2 as drand
 from nodes.beacon.proto import health_pb2 as health

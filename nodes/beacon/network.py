@@ -21,7 +21,6 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from time import monotonic
 from typing import Any
@@ -29,6 +28,7 @@ from typing import Any
 from nodes.beacon.calls import CallFailed, CallRefused, Code
 from nodes.beacon.clocking import Clock
 from nodes.beacon.core import Core
+from nodes.beacon.diskwork import DiskWork
 from nodes.beacon.errors import PartialRefused, SyncRefused
 from nodes.beacon.eventlog import Log
 from nodes.beacon.group import Group
@@ -66,6 +66,8 @@ from nodes.beacon.store import Store as Rounds
 
 EVENTS_AT_MOST = 1024
 ROOM_LOOK_S = 1.0
+DISK_S = 3.0
+"""How long the end of a network waits for its disk."""
 
 
 class Network:
@@ -105,8 +107,8 @@ class Network:
         self._outgoing: dict[int, Outgoing] = {}
         self._syncs: dict[int, asyncio.Task[None]] = {}
         self._sending: set[asyncio.Task[None]] = set()
-        self._writing = ThreadPoolExecutor(1, f"{self.beacon_id}-write")
-        self._reading = ThreadPoolExecutor(1, f"{self.beacon_id}-read")
+        self._writing = DiskWork(f"{self.beacon_id}-write")
+        self._reading = DiskWork(f"{self.beacon_id}-read")
 
     # ---- what others read ----------------------------------------------------------------------
 
@@ -173,8 +175,7 @@ class Network:
 
     async def read(self, first: int, count: int) -> Sequence[Beacon]:
         """Stored rounds, a bounded number of them, off the loop; raises StoreFailed."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reading, self.rounds.read, first, count)
+        return await self._reading.do(self.rounds.read, first, count)
 
     # ---- running -------------------------------------------------------------------------------
 
@@ -271,11 +272,10 @@ class Network:
 
     async def _store(self, beacon: Beacon) -> None:
         began_s = monotonic()
-        loop = asyncio.get_running_loop()
         said = False
         while True:
             try:
-                await loop.run_in_executor(self._writing, self.rounds.append, beacon)
+                await self._writing.do(self.rounds.append, beacon)
                 break
             except NoRoom as error:
                 if not said:
@@ -347,42 +347,9 @@ class Network:
                 done.set_exception(refusal)
 
     async def close(self) -> None:
-        """After `run`: wait for what the disk still does, and let go of the file."""
-        for pool in (self._writing, self._reading):
-            await asyncio.to_thread(pool.shutdown)
-        self.rounds.close()
-
-
-class Awaiting:
-    """A network that has a key pair and waits for its ceremony: it has no chain to serve."""
-
-    def __init__(self, loaded: Loaded, packets: Packets) -> None:
-        self.loaded = loaded
-        self.packets = packets
-
-    @property
-    def beacon_id(self) -> str:
-        """Its canonical name."""
-        return self.loaded.files.beacon_id
-
-    @property
-    def group(self) -> None:
-        """None yet."""
-        return
-
-    @property
-    def streams(self) -> int:
-        """Nobody is sent anything."""
-        return 0
-
-    def last(self) -> Beacon:
-        """Round 0, without a seed."""
-        return Beacon(0, b"", b"")
-
-    def get(self, round_number: int) -> Beacon | None:  # noqa: ARG002 - the view's
-        """Nothing is stored."""
-        return None
-
-    async def wait_for(self, round_number: int, timeout_s: float) -> Beacon | None:  # noqa: ARG002
-        """Nothing is stored, and nothing is waited for."""
-        return None
+        """After `run`: wait for what the disk still does, but not for ever, and leave the file."""
+        ended = [await pool.close(timeout_s=DISK_S) for pool in (self._writing, self._reading)]
+        if all(ended):
+            self.rounds.close()
+        else:
+            self._log.error(f"the disk does not answer within {DISK_S:g} s; left without it")

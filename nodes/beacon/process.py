@@ -22,6 +22,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from nodes.beacon import layout
+from nodes.beacon.awaiting import Awaiting
 from nodes.beacon.clocking import Clock
 from nodes.beacon.control_calls import ControlCalls
 from nodes.beacon.core import genesis
@@ -31,7 +32,7 @@ from nodes.beacon.identity import MissingScheme
 from nodes.beacon.loading import Loaded, Membership, load
 from nodes.beacon.member_calls import MemberCalls
 from nodes.beacon.meters import Meters
-from nodes.beacon.network import Awaiting, Network
+from nodes.beacon.network import Network
 from nodes.beacon.options import Options
 from nodes.beacon.packets import Packets
 from nodes.beacon.peers import Peers

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nodes.beacon.awaiting import Awaiting
 from nodes.beacon.calls import CallRefused, Code
 from nodes.beacon.eventlog import Log
 from nodes.beacon.group import canonical_id
-from nodes.beacon.network import Awaiting, Network
+from nodes.beacon.network import Network
 from nodes.beacon.proto import drand_pb2 as drand
 from nodes.beacon.versions import Version, compatible
 

@@ -1,0 +1,144 @@
+"""
+What a beacon node costs: processor time and time to a round, beside its signatures' arithmetic.
+
+Owns: five members in this process, on loopback, whose clock jumps from round to round; a count of
+the operations on signatures that they did; the same operations alone, in the same run. Run as
+`python -m tests.bench_beacon`; printed, never asserted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nodes.beacon.signing import GroupSigning
+from tests.beacon_nodes import Members, MovedClock, deal_members, options_for, running
+
+OPERATIONS = ("sign", "verify_partial", "recover", "verify")
+NOW_S = 1_800_000_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """
+    Of one member and one round: processor seconds, and those of its signatures' arithmetic alone.
+
+    `made_s` is the median time from a round's beginning until every member has it on its disk;
+    `operations` counts what was done to signatures by all members in all rounds.
+    """
+
+    node_s: float
+    alone_s: float
+    made_s: float
+    operations: Counter[str]
+
+
+@contextmanager
+def _counted() -> Iterator[Counter[str]]:
+    counts: Counter[str] = Counter()
+    originals = {name: getattr(GroupSigning, name) for name in OPERATIONS}
+
+    def counting(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            counts[name] += 1
+            return original(*arguments)
+
+        return call
+
+    for name, original in originals.items():
+        setattr(GroupSigning, name, counting(name, original))
+    try:
+        yield counts
+    finally:
+        for name, original in originals.items():
+            setattr(GroupSigning, name, original)
+
+
+def _alone_s(members: Members, operations: Counter[str]) -> float:
+    """The processor seconds of the same operations, one after the other."""
+    group = members.dealt.group
+    signings = [GroupSigning(group, share) for _, share in members.dealt.members]
+    partials = [signing.sign(1, group.genesis_seed) for signing in signings]
+    one = signings[0]
+    signature = one.recover(partials[: one.threshold])
+    acts: dict[str, Callable[[], object]] = {
+        "sign": lambda: one.sign(1, group.genesis_seed),
+        "verify_partial": lambda: one.verify_partial(1, group.genesis_seed, partials[1]),
+        "recover": lambda: one.recover(partials[: one.threshold]),
+        "verify": lambda: one.verify(1, group.genesis_seed, signature),
+    }
+    for act in acts.values():
+        act()
+    began_s = time.process_time()
+    for name, count in operations.items():
+        for _ in range(count):
+            acts[name]()
+    return time.process_time() - began_s
+
+
+async def _made(members: Members, rounds: int) -> tuple[float, list[float], Counter[str]]:
+    clock = MovedClock(NOW_S)
+    schedule = members.dealt.group.schedule
+    async with AsyncExitStack() as stack:
+        networks = []
+        for folder in members.folders:
+            daemon, _ = await stack.enter_async_context(running(options_for(folder), clock))
+            networks.append(daemon.networks()[0])
+
+        async def make(number: int) -> float:
+            began_s = time.monotonic()
+            clock.move_to(schedule.time_of(number))
+            await asyncio.gather(*(network.wait_for(number, 30.0) for network in networks))
+            return time.monotonic() - began_s
+
+        # The first rounds open connections; between rounds every answer is awaited.
+        for number in range(1, 6):
+            await make(number)
+        await asyncio.sleep(0.2)
+        took_s = []
+        with _counted() as counts:
+            began_s = time.process_time()
+            for number in range(6, 6 + rounds):
+                took_s.append(await make(number))
+            await asyncio.sleep(0.2)
+            spent_s = time.process_time() - began_s
+    return spent_s, took_s, counts
+
+
+def cost_of_a_round(members: int, threshold: int, scheme: str, rounds: int) -> Cost:
+    """Make rounds, and answer what one costs a member."""
+    with tempfile.TemporaryDirectory() as root:
+        dealt = deal_members(
+            Path(root), members, threshold, scheme=scheme, genesis_in_s=1, now_s=NOW_S
+        )
+        spent_s, took_s, operations = asyncio.run(_made(dealt, rounds))
+    each = members * rounds
+    alone_s = _alone_s(dealt, operations)
+    return Cost(spent_s / each, alone_s / each, statistics.median(took_s), operations)
+
+
+def main() -> None:
+    """Print it for a scheme of each kind."""
+    for scheme in ("pedersen-bls-chained", "bls-unchained-g1-rfc9380"):
+        cost = cost_of_a_round(5, 3, scheme, 50)
+        sys.stdout.write(
+            f"{scheme}: {cost.node_s * 1000:.1f} ms of processor a member and round, "
+            f"{cost.alone_s * 1000:.1f} ms for its signatures alone, "
+            f"ratio {cost.node_s / cost.alone_s:.2f}; all five have a round after "
+            f"{cost.made_s * 1000:.0f} ms; load {os.getloadavg()[0]:.1f}; "
+            f"{dict(cost.operations)}\n"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""A network and its disk: slow, full, broken; the others of the process and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from nodes.beacon import calls
+from nodes.beacon import network as module
+from nodes.beacon.calls import CallFailed
+from nodes.beacon.clocking import SystemClock
+from nodes.beacon.diskwork import DiskWork
+from nodes.beacon.messages import Beacon
+from nodes.beacon.network import Network
+from nodes.beacon.process import Daemon
+from nodes.beacon.proto import drand_pb2 as drand
+from nodes.beacon.store import NoRoom, StoreFailed
+from nodes.beacon.wire import Channel
+from tests.beacon_nodes import (
+    HOST,
+    Lines,
+    Members,
+    MovedClock,
+    deal_members,
+    free_addresses,
+    options_for,
+    running,
+    until,
+)
+
+NOW_S = 1_800_000_000.0
+
+
+class Disk:
+    """Stands between a network and its store: lets appends through, hangs, or fails."""
+
+    def __init__(self, network: Network) -> None:
+        self.fails: StoreFailed | None = None
+        self.let = threading.Event()
+        self.let.set()
+        self._append = network.rounds.append
+        network.rounds.append = self.append  # type: ignore[method-assign]
+
+    def append(self, beacon: Beacon) -> None:
+        self.let.wait()
+        if self.fails is not None:
+            raise self.fails
+        self._append(beacon)
+
+
+class Alone:
+    """One member that makes rounds by itself, of two networks, by a clock that is moved."""
+
+    def __init__(self, members: Members, clock: MovedClock, daemon: Daemon, lines: Lines) -> None:
+        self.schedule = members.dealt.group.schedule
+        self.clock, self.daemon, self.lines = clock, daemon, lines
+
+    def network(self, beacon_id: str) -> Network:
+        found = next(one for one in self.daemon.networks() if one.beacon_id == beacon_id)
+        assert isinstance(found, Network)
+        return found
+
+    def to_round(self, number: int) -> None:
+        self.clock.move_to(self.schedule.time_of(number))
+
+
+@asynccontextmanager
+async def alone(root: Path) -> AsyncIterator[Alone]:
+    addresses = free_addresses(1)
+    for beacon_id in ("one", "two"):
+        members = deal_members(
+            root, 1, 1, beacon_id=beacon_id, addresses=addresses, genesis_in_s=1, now_s=NOW_S
+        )
+    clock = MovedClock(NOW_S)
+    async with running(options_for(members.folders[0]), clock) as (daemon, lines):
+        yield Alone(members, clock, daemon, lines)
+
+
+def test_a_network_with_a_slow_disk_is_slow_alone(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alone(tmp_path) as node:
+            one, two = node.network("one"), node.network("two")
+            disk = Disk(one)
+            disk.let.clear()
+            for number in range(1, 4):
+                node.to_round(number)
+                assert await two.wait_for(number, 10)
+            # Its round is made and not yet on the disk: it does not exist for anybody.
+            assert one.last().round == 0
+            channel = Channel(node.daemon.private_address, tls=False, trusted=None)
+            asked = drand.PublicRandRequest(round=1, metadata=drand.Metadata(beaconID="one"))
+            with pytest.raises(CallFailed, match="waited too long"):
+                await channel.call(calls.PUBLIC_RAND, asked, timeout_s=10)
+            disk.let.set()
+            assert await one.wait_for(3, 10)
+            await channel.close()
+
+    asyncio.run(run())
+
+
+def test_a_disk_without_room_makes_a_network_mute_until_there_is_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROOM_LOOK_S", 0.05)
+
+    async def run() -> None:
+        async with alone(tmp_path) as node:
+            one, two = node.network("one"), node.network("two")
+            disk = Disk(one)
+            disk.fails = NoRoom("full")
+            node.to_round(1)
+            assert await two.wait_for(1, 10)
+            assert await one.wait_for(1, 0.3) is None
+            disk.fails = None
+            assert await one.wait_for(1, 10)
+            node.to_round(2)
+            assert await one.wait_for(2, 10)
+            (said,) = node.lines.records(msg="no room for rounds; waiting for some")
+            assert said["err"] == "full"
+
+    asyncio.run(run())
+
+
+def test_a_network_whose_disk_fails_ends_alone_and_the_last_one_with_the_process(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        async with alone(tmp_path) as node:
+            disk = Disk(node.network("one"))
+            node.to_round(1)
+            assert await node.network("one").wait_for(1, 10)
+            disk.fails = StoreFailed("input/output error")
+            node.to_round(2)
+            await until("one network is left", lambda: len(node.daemon.networks()) == 1)
+            two = node.network("two")
+            for number in (2, 3):
+                node.to_round(number)
+                assert await two.wait_for(number, 10)
+            channel = Channel(node.daemon.private_address, tls=False, trusted=None)
+            asked = drand.PublicRandRequest(metadata=drand.Metadata(beaconID="one"))
+            with pytest.raises(CallFailed, match=r"beacon id \[one\] is not running"):
+                await channel.call(calls.PUBLIC_RAND, asked, timeout_s=10)
+
+            # Loaded again it begins from what is on the disk, and is in step with the next round.
+            control = Channel(f"{HOST}:{node.daemon.control_port}", tls=False, trusted=None)
+            load = drand.LoadBeaconRequest(metadata=drand.Metadata(beaconID="one"))
+            await control.call(calls.LOAD_BEACON, load, timeout_s=10)
+            assert node.network("one").last().round == 1
+            node.to_round(4)
+            assert await node.network("one").wait_for(4, 10)
+
+            for beacon_id in ("one", "two"):
+                Disk(node.network(beacon_id)).fails = StoreFailed("input/output error")
+            node.to_round(5)
+            async with asyncio.timeout(10):
+                assert await node.daemon.ended() == 1
+            assert node.daemon.networks() == ()
+            await channel.close()
+            await control.close()
+
+    asyncio.run(run())
+
+
+def test_a_disk_that_hangs_does_not_hold_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DISK_S", 0.2)
+
+    async def run() -> None:
+        async with alone(tmp_path) as node:
+            one = node.network("one")
+            disk = Disk(one)
+            disk.let.clear()
+            node.to_round(1)
+            assert await node.network("two").wait_for(1, 10)
+            began_s = time.monotonic()
+            await node.daemon.stop()
+            assert time.monotonic() - began_s < 2.0
+            assert any("does not answer" in line for line in node.lines.lines)
+            disk.let.set()
+            await until("the thread ends", lambda: not one._writing._thread.is_alive())
+            one.rounds.close()
+
+    asyncio.run(run())
+
+
+def test_work_on_the_disk_is_done_in_order_and_raises_where_it_was_asked() -> None:
+    async def run() -> None:
+        work, done = DiskWork("test"), list[int]()
+        assert await work.close(timeout_s=1)
+        work = DiskWork("test")
+        await asyncio.gather(*(work.do(done.append, number) for number in range(20)))
+        assert done == list(range(20))
+        with pytest.raises(ZeroDivisionError):
+            await work.do(divmod, 1, 0)
+        let = threading.Event()
+        given_up = asyncio.ensure_future(work.do(let.wait))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        let.set()
+        assert await work.do(len, "abc") == 3
+        assert await work.close(timeout_s=1)
+        with pytest.raises(RuntimeError, match="closed"):
+            await work.do(len, "abc")
+
+    asyncio.run(run())
+
+
+def test_a_wait_ends_at_its_time_and_not_before() -> None:
+    async def run() -> None:
+        clock, event = SystemClock(), asyncio.Event()
+        began_s = clock.now_s()
+        await clock.wait(event, began_s + 0.05)
+        assert 0.045 <= clock.now_s() - began_s < 1.0
+        # A time far away is looked at again every second: the clock may have been set.
+        event.clear()
+        began_s = time.monotonic()
+        await clock.wait(event, clock.now_s() + 1e9)
+        assert 0.9 <= time.monotonic() - began_s < 3.0
+
+    asyncio.run(run())
