@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from nodes.beacon import commands_dealer
 from nodes.beacon.commands_context import Context
 from nodes.beacon.commands_flags import read as read_flags
 from nodes.beacon.commands_start import Endpoint, Wanted, read
-from nodes.beacon.commands_verbs import tree, verb_named
+from nodes.beacon.commands_verbs import Action, tree, verb_named
 from nodes.beacon.commands_words import CommandFailed
 from nodes.beacon.errors import BeaconError
 from nodes.beacon.options import Certificate, Dialling
@@ -122,6 +123,21 @@ def test_certificates_in_several_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     with pytest.raises(BeaconError, match="holds 2 files"):
         wanted(V1, "--tls-cert", "c", "--tls-key", "k", "--certs-dir", str(tmp_path))
+
+
+def test_the_page_about_the_node_lists_every_verb() -> None:
+    page = (Path(__file__).parent.parent / "docs/beacon-node.md").read_text()
+    rows = re.findall(r"^\| `([a-z -]+)` \| (\w+) \| (\w+) \|$", page, re.MULTILINE)
+    said = {name: {V1: first, V2: second} for name, first, second in rows}
+    refused = {Action.CEREMONY, Action.REMOVED_SHARE, Action.NOT_HERE}
+    for release in RELEASES:
+        verbs = tree(SURFACES[release])
+        pairs = [(one.name, one) for one in verbs if one.action]
+        pairs += [(f"{top.name} {one.name}", one) for top in verbs for one in top.verbs]
+        there = {name: "refused" if one.action in refused else "yes" for name, one in pairs}
+        assert {name: found[release] for name, found in said.items() if found[release] != "no"} == (
+            there
+        )
 
 
 # ---- starts that fail ------------------------------------------------------------------------
