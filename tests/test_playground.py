@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit import clock, playground
+from chaoskit import clock, identity, playground, proc
 from chaoskit.engine import Engine
 from chaoskit.errors import UsageError
 from chaoskit.http import HttpClient
-from chaoskit.ownership import Kind
+from chaoskit.ownership import Kind, mark
 from chaoskit.playground import Playground, Stopped, start, stop
 from chaoskit.removal import Thing
 from chaoskit.session import SCRATCH_ROOT, Choices
@@ -91,11 +91,16 @@ def chaoskit(*argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def things(run: str) -> list[str]:
-    """What the engine and the disk have of a run, each with its kind."""
+    """What engine, disk and kernel have of a run, the proxies among them, each with its kind."""
     engine = Engine()
     found = [f"{one.kind} {one.name}" for one in engine.list_labelled(f"chaoskit.run={run}")]
     engine.close()
     found += [f"folder {path.name}" for path in SCRATCH_ROOT.glob(f"*{run}*")]
+    found += [
+        f"process {words[0]}"
+        for words in (proc.command_line(one.pid) for one in identity.marked(mark(run)))
+        if words[:1] == ("toxiproxy-server",)
+    ]
     mounted = Path("/proc/self/mountinfo").read_text().splitlines()
     return found + [f"mount {line}" for line in mounted if run in line]
 
