@@ -21,6 +21,7 @@ from chaoskit.errors import ChaosError
 from chaoskit.system import InitialFile, Placement
 
 FOLDER = "drand"
+REAL = "-real"  # at the end of a release's label: the real one, where ours is in the group too
 _PROJECT = Path(__file__).resolve().parents[2]
 _TIMEOUT_S = 60.0
 # which line of which file is the secret
@@ -51,7 +52,8 @@ def _arguments(
 ) -> list[str]:
     first = placements[0]
     settings = first.settings
-    argv = [sys.executable, "-m", "nodes.beacon", "dealer", "--as-left-by", first.release]
+    release = first.release.removesuffix(REAL)
+    argv = [sys.executable, "-m", "nodes.beacon", "dealer", "--as-left-by", release]
     argv += ["--folder", str(folder), "--threshold", str(threshold), "--beacon-id", network]
     argv += ["--period", f"{settings['period_s']}s", "--scheme", settings["scheme"]]
     argv += ["--catchup-period", f"{settings['catchup_period_s']}s"]
