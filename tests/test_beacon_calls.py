@@ -315,6 +315,19 @@ def test_identity_health_and_status(tmp_path: Path) -> None:
     with_world(tmp_path, use)
 
 
+def test_a_v1_status_holds_what_v1_s_command_line_asks_for(tmp_path: Path) -> None:
+    async def use(made: World) -> None:
+        status = await made.private_call(calls.MEMBER_STATUS, drand.StatusRequest())
+        assert b"\x12\x00" in status.SerializeToString()
+        assert status.beacon.is_started
+        remote = await made.control_call(calls.REMOTE_STATUS, drand.RemoteStatusRequest())
+        assert len(remote.statuses) == 2
+        for found in remote.statuses.values():
+            assert b"\x12\x00" in found.SerializeToString()
+
+    with_world(tmp_path, use, surface=SURFACES["v1.5.8"])
+
+
 def test_what_is_not_answered(tmp_path: Path) -> None:
     def named(service: str, name: str) -> Method[Any, Any]:
         return Method(service, name, drand.Empty, drand.Empty)

@@ -34,6 +34,9 @@ from nodes.beacon.wire import Answer, Caller, Flow
 ADDRESSES_AT_MOST = 1024
 _INITED = 1
 _NOT_STARTED = 2
+# Where v2 has the epoch, a number in field 2, v1 has a message about the reshare. Its own command
+# line crashes where that is missing; empty it says that none is in progress.
+_RESHARE_OF_V1 = b"\x12\x00"
 
 
 class MemberCalls:
@@ -116,28 +119,35 @@ async def status_of(
     others = [address for address in dict.fromkeys(addresses) if address not in ("", own)]
     everyone = not addresses if v1 else addresses == [own]
     if everyone and network.group is not None:
-        others = [one.identity.address for one in network.group.members]
-        others.remove(own)
+        members = (one.identity.address for one in network.group.members)
+        others = [address for address in members if address != own]
     answered: Sequence[bool] = await asyncio.gather(
         *(_answers(peers, one, v1=v1) for one in others)
     )
+    connections = dict(zip(others, answered, strict=True))
     if isinstance(network, Awaiting):
-        return drand.StatusResponse(
+        status = drand.StatusResponse(
             dkg=drand.DkgStatus(status=_NOT_STARTED if v1 else 0),
             beacon=drand.BeaconStatus(),
             chain_store=drand.ChainStoreStatus(is_empty=True),
-            connections=dict(zip(others, answered, strict=True)),
+            connections=connections,
         )
-    return drand.StatusResponse(
-        dkg=drand.DkgStatus(),
-        beacon=drand.BeaconStatus(status=_INITED, is_running=True, is_serving=True, is_started=v1),
-        chain_store=drand.ChainStoreStatus(
-            is_empty=False,
-            last_stored=network.last().round,
-            expected_last=network.expected_round(),
-        ),
-        connections=dict(zip(others, answered, strict=True)),
-    )
+    else:
+        status = drand.StatusResponse(
+            dkg=drand.DkgStatus(),
+            beacon=drand.BeaconStatus(
+                status=_INITED, is_running=True, is_serving=True, is_started=v1
+            ),
+            chain_store=drand.ChainStoreStatus(
+                is_empty=False,
+                last_stored=network.last().round,
+                expected_last=network.expected_round(),
+            ),
+            connections=connections,
+        )
+    if v1:
+        status.MergeFromString(_RESHARE_OF_V1)
+    return status
 
 
 async def _answers(peers: Peers, address: str, *, v1: bool) -> bool:
