@@ -29,6 +29,7 @@ from nodes.beacon.meters import Meters
 from nodes.beacon.options import Dialling, Options
 from nodes.beacon.process import Daemon
 from nodes.beacon.releases import SURFACES
+from nodes.beacon.wire import silence_library
 
 HOST = "127.0.0.1"
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -226,4 +227,5 @@ def chains_of(daemons: Sequence[Daemon], beacon_id: str = DEFAULT_ID) -> Iterato
 
 
 if __name__ == "__main__":
+    silence_library()
     sys.exit(asyncio.run(_child(Path(sys.argv[1]), sys.argv[2])))

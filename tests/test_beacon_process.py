@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
@@ -120,6 +121,15 @@ def test_processes_make_one_chain_whoever_is_killed(tmp_path: Path) -> None:
             for channel in channels:
                 await channel.close()
         assert codes == [0, 0, 0]
+        for number in range(3):
+            said = [
+                json.loads(one) for one in (tmp_path / f"{number}.log").read_text().splitlines()
+            ]
+            assert all({"level", "ts", "caller", "msg"} <= one.keys() for one in said)
+            stored = [one for one in said if "NEW_BEACON_STORED" in one]
+            assert stored[0]["logger"] == f"{members.addresses[number]}.default"
+        failed = [one for one in said if one["msg"] == "error sending partial"]
+        assert {one["code"] for one in failed} <= {"Unavailable", "DeadlineExceeded"}
 
     asyncio.run(run())
 

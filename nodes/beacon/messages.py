@@ -5,7 +5,8 @@ Owns: beacons, partials, events and effects. Refuses: nothing; whoever decodes t
 has checked their types.
 
 Rules: effects are carried out in the order they come, each before the next; a Store is durable
-before whatever follows it is sent. An effect that cannot be carried out ends the process.
+before whatever follows it is sent. An effect that cannot be carried out ends the network: its core
+is ahead of its disk by then.
 """
 
 from __future__ import annotations
