@@ -17,7 +17,12 @@ NOBODY = 2**22 + 1  # above the highest pid that Linux gives (PID_MAX_LIMIT)
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(["sh", "-c", "sleep 600; :", "a b", ""]) as started:
-        clock.wait_until(lambda: proc.children(started.pid), what="the shell's sleep", timeout_s=5)
+        sleeping = ("sleep", "600")  # and not the shell's copy of itself, just before
+        clock.wait_until(
+            lambda: [*map(proc.command_line, proc.children(started.pid))] == [sleeping],
+            what="the shell's sleep",
+            timeout_s=5,
+        )
         yield started
         for one in proc.children(started.pid):
             os.kill(one, signal.SIGKILL)

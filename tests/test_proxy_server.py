@@ -47,6 +47,8 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def server(*, device: str = f"{BRIDGE}m") -> ProxyServer:
     leg = Leg("n1>n2", LINK, "192.0.2.1", HOST)
+    # The kernel takes a network's devices away some time after its last process.
+    wait_until(lambda: device not in devices(), what="the device's end", timeout_s=30)
     berth = Berth(ADDRESS, 24, f"10.94.{NUMBER}.128/25", BRIDGE, device)
     return ProxyServer("ck-mesh", berth, [leg], owner=OWNER)
 
@@ -94,7 +96,7 @@ def test_it_forwards_its_links_counts_them_and_is_gone_with_its_device(
     made.stop(journal)
     assert not proc.alive(process.pid)
     assert journal.outstanding() == ()
-    wait_until(lambda: f"{BRIDGE}m" not in devices(), what="the device's end", timeout_s=5)
+    wait_until(lambda: f"{BRIDGE}m" not in devices(), what="the device's end", timeout_s=30)
     made.stop(journal)  # twice is fine
 
 
@@ -132,7 +134,7 @@ def test_without_its_bridge_nothing_is_started(journal: Journal, tmp_path: Path)
         made.start(journal, log=tmp_path / "log")
     assert made._process is None
     made.stop(journal)
-    wait_until(lambda: f"{BRIDGE}m" not in devices(), what="the device's end", timeout_s=5)
+    wait_until(lambda: f"{BRIDGE}m" not in devices(), what="the device's end", timeout_s=30)
 
 
 def test_before_its_start_it_has_neither_network_nor_counters(journal: Journal) -> None:
