@@ -13,10 +13,10 @@ import pytest
 
 from nodes.beacon import calls
 from nodes.beacon import network as module
-from nodes.beacon.calls import CallFailed
+from nodes.beacon.calls import CallFailed, CallRefused
 from nodes.beacon.clocking import SystemClock
 from nodes.beacon.diskwork import DiskWork
-from nodes.beacon.messages import Beacon
+from nodes.beacon.messages import Beacon, Partial
 from nodes.beacon.network import Network
 from nodes.beacon.process import Daemon
 from nodes.beacon.proto import drand_pb2 as drand
@@ -163,6 +163,27 @@ def test_a_network_whose_disk_fails_ends_alone_and_the_last_one_with_the_process
             assert node.daemon.networks() == ()
             await channel.close()
             await control.close()
+
+    asyncio.run(run())
+
+
+def test_a_connection_has_so_many_partials_waiting_and_no_more(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alone(tmp_path) as node:
+            one = node.network("one")
+            old = Partial(0, b"", b"")
+            waiting = [asyncio.ensure_future(one.take(old, "flood")) for _ in range(200)]
+            other = asyncio.ensure_future(one.take(old, "other"))
+            await asyncio.sleep(0)
+            refused = [one for one in waiting if one.done()]
+            assert len(refused) == 200 - module.WAITING_AT_MOST
+            for one_of in refused:
+                with pytest.raises(CallRefused, match="64 of yours are waiting"):
+                    await one_of
+            # Who did not flood is second in turn, not behind all of it.
+            await other
+            assert sum(not one.done() for one in waiting) > module.WAITING_AT_MOST - 5
+            await asyncio.gather(*(one for one in waiting if one not in refused))
 
     asyncio.run(run())
 

@@ -57,10 +57,10 @@ class MemberCalls:
             *(() if v1 else (Answer(HEALTH_CHECK, self._health, ANSWER_S),)),
         )
 
-    async def _partial(self, packet: drand.PartialBeaconPacket, _: Caller) -> drand.Empty:
+    async def _partial(self, packet: drand.PartialBeaconPacket, caller: Caller) -> drand.Empty:
         network = self._routing.started(packet.metadata, "DKG not finished yet")
         try:
-            await network.take(network.packets.partial_in(packet))
+            await network.take(network.packets.partial_in(packet), caller.address)
         except PartialRefused as error:
             raise CallRefused(Code.UNKNOWN, str(error)) from error
         return drand.Empty(metadata=network.packets.metadata())

@@ -2,13 +2,15 @@
 One network of a node as it runs: a core, its store, its streams, its clock.
 
 Owns: the queue of events, the order in which effects are carried out, and what others read of the
-network. Refuses: partials beyond EVENTS_AT_MOST that wait; protocol is the core's.
+network. Refuses: partials of a connection beyond WAITING_AT_MOST; protocol is the core's.
 
 Rules:
 
 * One event at a time, its effects in their order, each before the next; a round is on the disk
   before anything that follows from it is sent. Between two events every other network has its turn,
   and no turn takes longer than one aggregation (a few milliseconds).
+* Time comes first, then each connection and we ourselves in turn: of a flood one partial at most
+  lies before another's.
 * The disk is waited for on threads: a network whose disk is slow is slow alone.
 * A disk without room makes the network mute, not dead: the round is tried again until there is
   room. Any other failure of the disk ends `run`, and with it this network alone: whatever core it
@@ -19,7 +21,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from random import Random
 from time import monotonic
@@ -63,11 +64,15 @@ from nodes.beacon.peers import Peers
 from nodes.beacon.signing import GroupSigning
 from nodes.beacon.store import NoRoom
 from nodes.beacon.store import Store as Rounds
+from nodes.beacon.turns import Turns
 
-EVENTS_AT_MOST = 1024
+WAITING_AT_MOST = 64
+"""Partials of one connection that wait for their turn."""
 ROOM_LOOK_S = 1.0
 DISK_S = 3.0
 """How long the end of a network waits for its disk."""
+
+_OURS = "ours"
 
 
 class Network:
@@ -100,7 +105,7 @@ class Network:
             last=rounds.last(),
             random=Random(),
         )
-        self._events: deque[tuple[Event, asyncio.Future[None] | None]] = deque()
+        self._events: Turns[tuple[Event, asyncio.Future[None] | None]] = Turns()
         self._arrived = asyncio.Event()
         self._news = asyncio.Event()
         self._numbers = itertools.count(1)
@@ -155,11 +160,11 @@ class Network:
 
     # ---- what others ask -----------------------------------------------------------------------
 
-    async def take(self, partial: Partial) -> None:
-        """Hand a partial to the core; raises PartialRefused, CallRefused where too many wait."""
-        if len(self._events) >= EVENTS_AT_MOST:
-            raise CallRefused(Code.RESOURCE_EXHAUSTED, f"{EVENTS_AT_MOST} partials are waiting")
-        await self._put(PartialArrived(partial))
+    async def take(self, partial: Partial, source: str) -> None:
+        """Hand a connection's partial to the core; raises PartialRefused, CallRefused."""
+        if self._events.waiting(source) >= WAITING_AT_MOST:
+            raise CallRefused(Code.RESOURCE_EXHAUSTED, f"{WAITING_AT_MOST} of yours are waiting")
+        await self._put(PartialArrived(partial), source)
 
     async def stream(self, source: str, from_round: int) -> AsyncIterator[Beacon]:
         """Stored rounds from this one on and then each new one; raises SyncRefused."""
@@ -191,7 +196,7 @@ class Network:
                 if wake_s is not None and now_s >= wake_s:
                     event, done = Tick(), None
                 elif self._events:
-                    event, done = self._events.popleft()
+                    event, done = self._events.take()
                 else:
                     self._arrived.clear()
                     await clock.wait(self._arrived, wake_s)
@@ -205,13 +210,13 @@ class Network:
             await self._end()
 
     def _deliver(self, event: Event) -> None:
-        self._events.append((event, None))
+        self._events.put(_OURS, (event, None))
         self._arrived.set()
 
-    async def _put(self, event: Event) -> None:
+    async def _put(self, event: Event, source: str) -> None:
         """Return when the event was handled; raises what a partial's Answer refuses."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._events.append((event, done))
+        self._events.put(source, (event, done))
         self._arrived.set()
         await done
 
@@ -323,7 +328,7 @@ class Network:
             async for packet in self._peers.sync(peer, self.packets.sync(effect.from_round)):
                 beacon_id, beacon = self.packets.beacon_in(packet)
                 # The next one is read when this one was handled: a peer sends no faster than that.
-                await self._put(SyncArrived(attempt, beacon_id, beacon))
+                await self._put(SyncArrived(attempt, beacon_id, beacon), _OURS)
         except CallFailed as error:
             self._log.warn("sync ended", peer=peer, err=str(error), code=error.code.spelt)
         finally:
@@ -342,7 +347,7 @@ class Network:
             outgoing.close(stopped)
         refusal = PartialRefused(str(stopped))
         while self._events:
-            _, done = self._events.popleft()
+            _, done = self._events.take()
             if done is not None and not done.done():
                 done.set_exception(refusal)
 
