@@ -15,6 +15,8 @@ from faults.partition import Split
 from suites.beacon.punctuality import catch_up_bound_s
 from suites.beacon.system import beacon
 
+pytestmark = pytest.mark.nightly
+
 PERIOD_S, CATCHUP_PERIOD_S = 3, 1  # catching up at a third of the pace needs a period above it
 _GROUP = beacon(period_s=PERIOD_S, catchup_period_s=CATCHUP_PERIOD_S)
 _HALT_S = 24.0

@@ -11,6 +11,8 @@ from faults.broken_connections import HalfOpenConnections, ResetConnections, Slo
 from faults.kill import Kill
 from faults.slow_link import NarrowLink, SlowLink
 
+pytestmark = pytest.mark.nightly
+
 _FAULTS = (
     SlowLink("n1", "n2", delay_s=0.3),
     NarrowLink("n1", "n2", rate_kb_per_s=1),

@@ -15,6 +15,8 @@ from faults.stale_keys import StaleKeys
 from suites.beacon.punctuality import networks_keep_time
 from suites.beacon.system import DEFAULT, beacon
 
+pytestmark = pytest.mark.nightly
+
 SECOND = "second"
 _GROUP = beacon(networks=(DEFAULT, SECOND))
 

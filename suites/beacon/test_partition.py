@@ -28,6 +28,7 @@ def test_who_is_not_needed_costs_no_round(beacon: Cluster, fault: Fault) -> None
     beacon.check(recovered_within(20))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("style", ["refused", "dropped"])
 def test_a_cut_is_told(beacon: Cluster, style: Style) -> None:
     """
@@ -42,6 +43,7 @@ def test_a_cut_is_told(beacon: Cluster, style: Style) -> None:
     beacon.check(recovered_within(20), members_tell_within(8))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("style", ["refused", "dropped"])
 def test_three_of_five_go_on(beacon: Cluster, style: Style) -> None:
     """

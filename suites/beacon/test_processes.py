@@ -10,6 +10,8 @@ from chaoskit.liveness import recovered_within
 from faults.kill import Kill
 from faults.pause import Pause
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.mark.parametrize("fault", [Kill, Pause])
 def test_two_that_are_gone_cost_no_round(beacon: Cluster, fault: type[Kill | Pause]) -> None:

@@ -10,6 +10,8 @@ from chaoskit.fault import apply
 from chaoskit.liveness import recovered_within
 from faults.restarting import How, Restart
 
+pytestmark = pytest.mark.nightly
+
 
 def _await_moment(beacon: Cluster, share: float) -> None:
     """Let the time come that is this share of a round after its beginning; rounds take a second."""

@@ -11,7 +11,7 @@ from faults.full_disk import FullDisk
 from faults.restarting import Restart
 from faults.slow_storage import SlowStorage
 
-pytestmark = pytest.mark.chaos(storage=True)
+pytestmark = [pytest.mark.nightly, pytest.mark.chaos(storage=True)]
 
 
 def test_slow_syncs_of_one_member_cost_no_round(beacon: Cluster) -> None:
