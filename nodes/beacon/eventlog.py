@@ -15,6 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 
+def stamp(now_s: float) -> str:
+    """A time as the log writes it, to the millisecond."""
+    now_ms = int(now_s * 1000)
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now_ms // 1000))
+    return f"{whole}.{now_ms % 1000:03d}Z"
+
+
 def to_stderr(line: str) -> None:
     """Write a line."""
     sys.stderr.write(line)
@@ -60,9 +67,7 @@ class Log:
         self._say("ERROR", message, fields)
 
     def _say(self, level: str, message: str, fields: dict[str, object]) -> None:
-        now_ms = time.time_ns() // 1_000_000
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now_ms // 1000))
-        head = {"level": level, "ts": f"{stamp}.{now_ms % 1000:03d}Z"}
+        head = {"level": level, "ts": stamp(time.time())}
         if self.logger:
             head["logger"] = self.logger
         line = head | {"caller": self.caller, "msg": message} | fields

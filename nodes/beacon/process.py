@@ -27,7 +27,7 @@ from nodes.beacon.clocking import Clock
 from nodes.beacon.control_calls import ControlCalls
 from nodes.beacon.core import genesis
 from nodes.beacon.errors import BeaconError, FileMissing
-from nodes.beacon.eventlog import LibraryLines, Log
+from nodes.beacon.eventlog import LibraryLines, Log, stamp
 from nodes.beacon.identity import MissingScheme
 from nodes.beacon.loading import Loaded, Membership, load
 from nodes.beacon.member_calls import MemberCalls
@@ -61,7 +61,7 @@ class Daemon:
         self._clock = clock
         self._log = log.of("process")
         self._version = version_of(options.surface.version)
-        self._routing = Routing(self._version, check_versions=options.check_versions, log=log)
+        self._routing = self._fresh_routing()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._end: asyncio.Future[int] | None = None
         self._peers: Peers | None = None
@@ -76,14 +76,15 @@ class Daemon:
     async def start(self) -> None:
         """Load the folder's networks and listen; raises BeaconError, OSError, nothing left open."""
         options = self.options
+        trusted = None if options.trusted is None else options.trusted.read_bytes()
         self._end = asyncio.get_running_loop().create_future()
         logging.getLogger("grpc").addHandler(self._library)
-        trusted = None if options.trusted is None else options.trusted.read_bytes()
         self._peers = Peers(options.dialling, trusted, self.meters)
         try:
             loaded = self._load_all()
             self._address = loaded[0].address
             self._log = self._log.named(self._address)
+            self._routing = self._fresh_routing()
             for one in loaded:
                 await self._add(one)
             await self._listen(self._peers)
@@ -129,6 +130,9 @@ class Daemon:
     def _finish(self, code: int) -> None:
         if self._end is not None and not self._end.done():
             self._end.set_result(code)
+
+    def _fresh_routing(self) -> Routing:
+        return Routing(self._version, check_versions=self.options.check_versions, log=self._log)
 
     async def _listen(self, peers: Peers) -> None:
         options = self.options
@@ -207,7 +211,7 @@ class Daemon:
             )
         self._routing.add(network)
         catchup = last.round > 0
-        log.info("", beacon_start=self._clock.now_s(), catchup=catchup, last_round=last.round)
+        log.info("", beacon_start=stamp(self._clock.now_s()), catchup=catchup, last=last.round)
         self._running[beacon_id] = asyncio.create_task(self._run(network))
 
     async def _run(self, network: Network) -> None:
