@@ -13,7 +13,7 @@ from chaoskit.verdict import Kind
 from suites.beacon.telling import members_tell_within, told_of
 from tests.beacon_tape import NODES, BeaconTape
 
-WITHIN = members_tell_within(5)
+WITHIN = members_tell_within(5, back_within_s=10)
 OTHERS = NODES[1:]
 
 
@@ -64,7 +64,11 @@ def test_members_that_tell_too_late(told_s: float | None, found: int) -> None:
     assert all("n1 is out of reach since 10.000 s" in one.text for one in violations)
 
 
-@pytest.mark.parametrize("over_s", [36.0, None])
+def test_a_peer_that_is_back_may_be_told_later() -> None:
+    assert judged(cut(over_s=36.0).history()) == []
+
+
+@pytest.mark.parametrize("over_s", [41.0, None])
 def test_members_that_do_not_tell_that_it_is_over(over_s: float | None) -> None:
     violations = judged(cut(over_s=over_s).history())
     assert len(violations) == 4

@@ -134,20 +134,24 @@ def _told(
     )
 
 
-def members_tell_within(bound_s: float) -> Invariant:
+def members_tell_within(bound_s: float, *, back_within_s: float) -> Invariant:
     """
-    Make the promise: a member tells within `bound_s` seconds that a peer is out of reach, or back.
+    Make the promise: a member tells in time that a peer is out of reach, and that it is back.
 
     Liveness. Source: the operator's margin (size - threshold - peers out of reach) is what an alarm
-    is made of; in the outage of 2024 nobody saw it go. Owed where a peer's reach did not change
-    again within the bound, by members that were running before and after. Evidence is one such.
+    is made of; in the outage of 2024 nobody saw it go. `bound_s` is for a loss; `back_within_s` has
+    room for the back-off after which a lost peer is dialled again. Owed where a peer's reach did
+    not change again before, by members that were running then. Evidence is one such change.
     """
+
+    def limit_s(one: Told) -> float:
+        return bound_s if one.gone else back_within_s
 
     def judge(history: History) -> Sequence[Violation]:
         owed = [
             one
             for one in told_of(history)
-            if one.after_s is not None or one.end_s - one.since_s > bound_s
+            if one.after_s is not None or one.end_s - one.since_s > limit_s(one)
         ]
         if not owed:
             raise Inconclusive("no member had a peer out of reach for long enough to tell")
@@ -155,13 +159,13 @@ def members_tell_within(bound_s: float) -> Invariant:
             Violation(
                 f"{one.member} said "
                 + ("nothing" if one.after_s is None else f"after {one.after_s:.3f} s")
-                + f", not within {bound_s:g} s, that {one.peer} is "
+                + f", not within {limit_s(one):g} s, that {one.peer} is "
                 + ("out of reach" if one.gone else "back")
                 + f" since {one.since_s:.3f} s",
                 one.events,
             )
             for one in owed
-            if one.after_s is None or one.after_s > bound_s
+            if one.after_s is None or one.after_s > limit_s(one)
         ]
 
     return Invariant(f"members_tell_within_{bound_s:g}_s", Kind.LIVENESS, judge)

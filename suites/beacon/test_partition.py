@@ -34,13 +34,13 @@ def test_a_cut_is_told(beacon: Cluster, style: Style) -> None:
     """
     Goal: an operator sees the margin go: each member tells which peers it cannot reach.
     Runbook: one member is cut off, loudly or in silence, for twelve rounds; it comes back.
-    Success: all five tell within 8 s, and within 8 s that it is over.
+    Success: all five tell within 8 s, and within 20 s that it is over.
     """
     with inject(Isolate("n1", style=style), into=beacon) as fault:
         fault.await_felt(timeout_s=10)
         beacon.await_progress(by=12, timeout_s=25)
-    beacon.await_steady_state(timeout_s=20)
-    beacon.check(recovered_within(20), members_tell_within(8))
+    beacon.await_steady_state(timeout_s=25)
+    beacon.check(recovered_within(25), members_tell_within(8, back_within_s=20))
 
 
 @pytest.mark.nightly
