@@ -277,7 +277,7 @@ def test_a_flood_of_partials_keeps_nobody_from_a_round(attacked: Attacked) -> No
     """
     Hundreds at once over several connections, genuine points of another round, so that each is
     verified. The round's time comes while they wait, and it needs the partial of every member.
-    (Beyond some thousand calls that nobody has taken up yet gRPC drops what comes, whoever sent it.)
+    (Beyond a thousand calls that nobody has taken up yet gRPC drops what comes, whoever sent it.)
     """
     _, share = attacked.members.dealt.members[1]
     scheme = attacked.members.dealt.group.scheme
