@@ -402,17 +402,19 @@ def test_an_image_whose_program_says_another_release_is_taken_away(host: Host) -
 
 
 @pytest.mark.engine
-def test_an_image_that_is_there_is_not_built_again_and_says_what_it_is() -> None:
+@pytest.mark.parametrize(("system", "release"), [("etcd", "3.5.16"), ("beacon", "v2.1.4")])
+def test_an_image_that_is_there_is_not_built_again_and_says_what_it_is(
+    system: str, release: str
+) -> None:
     def make() -> subprocess.CompletedProcess[str]:
-        argv = [str(DOCKER / "image.sh"), "etcd", "3.5.16"]
+        argv = [str(DOCKER / "image.sh"), system, release]
         return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=300)
 
     reference = make().stdout.splitlines()[-1]
-    assert reference == "chaoskit/etcd:3.5.16"
+    assert reference == f"chaoskit/{system}:{release}"
     assert "is there" in make().stderr
-    labels = (
-        '{{index .Config.Labels "chaoskit.system"}} {{index .Config.Labels "chaoskit.release"}}'
-    )
+    of = "index .Config.Labels"
+    labels = f'{{{{{of} "chaoskit.system"}}}} {{{{{of} "chaoskit.release"}}}} {{{{.Config.User}}}}'
     inspected = subprocess.run(
         ["docker", "image", "inspect", "--format", labels, reference],
         capture_output=True,
@@ -420,7 +422,7 @@ def test_an_image_that_is_there_is_not_built_again_and_says_what_it_is() -> None
         check=True,
         timeout=30,
     )
-    assert inspected.stdout.split() == ["etcd", "3.5.16"]
+    assert inspected.stdout.split() == [system, release, "65534:65534"]
 
 
 # ---- what is written down
