@@ -78,6 +78,7 @@ def member(surface: Surface, folder: Path, address: str) -> Iterator[Member]:
     public, metrics = free_addresses(2)
     command = [sys.executable, "-m", "nodes.beacon", "--conn-insecure", "start"]
     command += ["--folder", str(folder), "--control", control, "--metrics", metrics]
+    command += ["--private-listen", address]
     command += ["--public-listen", public]
     if surface.line is Line.V1:
         command.append("--tls-disable")

@@ -139,6 +139,9 @@ def test_the_public_key_is_shown(running: Running) -> None:
     surface, members = running
     done = drand(surface.release, "show", "public", "--control", members[0].control)
     shown = json.loads(done.text)
+    if surface.line is Line.V1:
+        assert set(shown) == {"pubKey", "metadata"}
+        return
     public = (members[0].folder / "multibeacon/default/key/drand_id.public").read_text()
     assert shown["addr"] == members[0].address
     assert f'Key = "{shown["pubKey"]}"' in public
@@ -149,7 +152,13 @@ def test_statuses_as_json_and_of_all_networks(running: Running) -> None:
     surface, members = running
     control = ("--control", members[0].control)
     shown = json.loads(drand(surface.release, "util", "status", "--json", *control).text)
-    assert shown["beacons"]["default"]["chain_store"]["last_stored"] > 0
+    v1 = surface.line is Line.V1
+    fields = shown["beacons"]["default"]
+    assert list(fields)[:3] == (
+        ["dkg", "reshare", "beacon"] if v1 else ["dkg", "beacon", "chain_store"]
+    )
+    assert fields["chain_store"]["last_round" if v1 else "last_stored"] > 0
+    assert set(fields["beacon"]) - {"is_started"} == {"status", "is_running", "is_serving"}
     everything = drand(surface.release, "util", "status", "--list-ids", *control)
     if surface.line is Line.V1:
         assert everything == Done(0, "running beacon ids on the node: [default]\n")
@@ -329,6 +338,15 @@ def test_helps_have_the_recorded_names_defaults_and_variables(release: str, name
 
 
 @pytest.mark.parametrize("release", RELEASES)
+def test_the_help_of_every_verb_has_the_recorded_names(release: str) -> None:
+    recorded = json.loads((SURFACE / "helps.json").read_text())[release]
+    for path, names in recorded.items():
+        done = drand(release, *path.split(), "--help")
+        assert [f"{section} {one}" for section, one in help_shape(done.text)] == names, path
+    assert len(recorded) >= 18
+
+
+@pytest.mark.parametrize("release", RELEASES)
 def test_ceremonies_are_refused(release: str) -> None:
     verb = "share" if release == V1 else "dkg"
     for rest in ((), ("--leader",), ("init", "--proposal", "p"), ("--help",)):
@@ -365,6 +383,9 @@ def test_wrong_flags_are_told_with_the_help(release: str) -> None:
         assert done.text.endswith(f"\n{why}\n")
     done = drand(release, "sync")
     assert (done.code, done.text.splitlines()[-1]) == (1, 'Required flag "sync-nodes" not set')
+    assert done.text.startswith("NAME:")
+    # Before a verb too the words are the release's, which is known by then.
+    assert f"   {SURFACES[release].version}\n" in drand(release, "--nope").text
     assert drand(release, "sync", "--help").code == 0
 
 

@@ -171,7 +171,7 @@ def beacon(number: int) -> Beacon:
 @pytest.mark.parametrize("first", [1, 2, 257, 300])
 def test_rounds_are_deleted_from_one_on(folder: Path, first: int) -> None:
     done = drand(V2, "util", "del-beacon", "--folder", str(folder), str(first))
-    assert done == Done(0, f"beacon id [default] - deleted {301 - first} rounds\n")
+    assert done == Done(0, "")
     store, group = opened(folder)
     try:
         assert store.last().round == first - 1

@@ -35,6 +35,7 @@ def wanted(
     surface = SURFACES[release]
     verb = verb_named(tree(surface), "start")
     assert verb
+    arguments = ("--private-listen", "0.0.0.0:4444", *arguments)
     given = read_flags(verb.flags, arguments, environment)
     return read(Context(surface, conn_insecure, given, str, str, environment))
 
@@ -45,7 +46,8 @@ def test_a_v1_in_plaintext() -> None:
     assert (options.folder, options.surface.release) == (Path("/f"), V1)
     assert (options.control_port, options.verbose) == (1234, True)
     assert (options.dialling, options.certificate) == (Dialling.PLAINTEXT, None)
-    assert (options.private_listen, options.beacon_id, options.trusted) == (None, None, None)
+    assert options.private_listen == "0.0.0.0:4444"
+    assert (options.beacon_id, options.trusted) == (None, None)
     assert (found.public, found.metrics) == (None, None)
 
 
@@ -73,12 +75,11 @@ def test_flags_come_from_the_environment_too(release: str) -> None:
         DRAND_CONTROL="8",
         DRAND_TLS_DISABLE="true",
         DRAND_FOLDER="/e",
-        DRAND_PRIVATE_LISTEN="0.0.0.0:4",
         DRAND_ID="some",
         DISABLE_VERSION_CHECK="1",
     ).options
     assert (found.control_port, found.folder) == (7, Path("/e"))
-    assert (found.private_listen, found.beacon_id) == ("0.0.0.0:4", "some")
+    assert found.beacon_id == "some"
     assert not found.check_versions
 
 
@@ -106,6 +107,7 @@ def test_metrics_are_at_a_port_or_an_address(text: str, where: Endpoint) -> None
         (V2, ("--db", "postgres"), "--db"),
         (V2, ("--id", "../up"), "--id"),
         (V2, ("--private-listen", "nowhere"), "host:port"),
+        (V2, ("--private-listen", ""), "private listen address cannot be empty"),
         (V2, ("--public-listen", "9"), "--public-listen"),
         (V2, ("--public-listen", "a:b"), "--public-listen"),
         (V2, ("--metrics", "a:999999"), "--metrics"),
@@ -149,11 +151,12 @@ def dealt(folder: Path) -> list[str]:
     for name, address in zip(MEMBERS[:2], free_addresses(2), strict=True):
         arguments += ["--node", f"{name}={address}"]
     assert commands_dealer.main([*arguments, "--period", "1s", "--genesis-in", "1h"]) == 0
-    return ["--folder", str(folder / MEMBERS[0]), "--control", "0"]
+    listen = ["--private-listen", free_addresses(1)[0]]
+    return ["--folder", str(folder / MEMBERS[0]), "--control", "0", *listen]
 
 
 def test_a_folder_without_keys_is_no_node(tmp_path: Path) -> None:
-    done = drand(V2, "start", "--folder", str(tmp_path))
+    done = drand(V2, "start", "--folder", str(tmp_path), "--private-listen", "127.0.0.1:0")
     assert done.code == 1
     assert "couldn't load existing beacons: " in done.text
     assert str(tmp_path) in done.text

@@ -32,6 +32,7 @@ from tests.beacon_memory import (
 
 # isort: split
 # After the vectors, which skip where blspy cannot be installed.
+from nodes.beacon.http_conditions import Conditions
 from nodes.beacon.http_routes import route_of
 from nodes.beacon.http_server import listening
 from nodes.beacon.http_sites import MetricsSite, PublicSite, Request
@@ -324,6 +325,9 @@ def test_health_is_the_last_round_seen_against_the_clock(release: str) -> None:
 # ---- what is refused -------------------------------------------------------------------------
 
 
+UNDECODED = b"unable to decode chain hash "
+
+
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize(
     ("path", "status", "said"),
@@ -338,8 +342,8 @@ def test_health_is_the_last_round_seen_against_the_clock(release: str) -> None:
         ("/", 404, b"404 page not found\n"),
         ("/metrics", 404, b"404 page not found\n"),
         ("/info/", 404, b"404 page not found\n"),
-        ("/xyz/info", 400, b"unable to decode chain hash xyz: not hexadecimal\n"),
-        ("/abc/public/1", 400, b"unable to decode chain hash abc: not hexadecimal\n"),
+        ("/xyz/info", 400, UNDECODED + b"xyz: encoding/hex: invalid byte: U+0078 'x'\n"),
+        ("/abc/public/1", 400, UNDECODED + b"abc: encoding/hex: odd length hex string\n"),
         ("/xyz/public/x", 400, b""),
         ("/abcd/info", 404, b"group not found\n"),
     ],
@@ -436,8 +440,57 @@ def test_what_a_client_has_already_is_not_sent_again() -> None:
             nonsense = await served.ask("/public/1", If_Modified_Since="yesterday")
         assert (again.status, again.body) == (304, b"")
         assert again.headers["Cache-Control"] == full.headers["Cache-Control"]
-        assert "Content-Type" not in again.headers
+        assert not {"Content-Type", "Accept-Ranges"} & set(again.headers)
         assert older.body == nonsense.body == full.body
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [
+        ("bytes=0-9", 206, (0, 9)),
+        ("bytes=370-", 206, (370, 371)),
+        ("bytes=-5", 206, (367, 371)),
+        ("bytes=-999", 206, (0, 371)),
+        ("bytes=300-999", 206, (300, 371)),
+        ("bytes=372-", 416, None),
+        ("bytes=5-4", 416, None),
+        ("bytes=-", 416, None),
+        ("lines=1-2", 416, None),
+        ("bytes=0-1,3-4", 200, None),
+    ],
+)
+def test_a_part_of_what_never_changes(
+    asked: str, status: int, part: tuple[int, int] | None
+) -> None:
+    async def work() -> None:
+        async with serving(V2) as served:
+            whole = await served.ask("/info")
+            assert len(whole.body) == 372
+            answer = await served.ask("/info", Range=asked)
+            assert answer.status == status
+            if part is not None:
+                assert answer.body == whole.body[part[0] : part[1] + 1]
+                assert answer.headers["Content-Range"] == f"bytes {part[0]}-{part[1]}/372"
+                assert answer.headers["Content-Length"] == str(len(answer.body))
+            # What does change is sent whole.
+            assert (await served.ask("/public/latest", Range=asked)).status == 200
+
+    run(work())
+
+
+def test_a_part_of_another_state_is_the_whole() -> None:
+    async def work() -> None:
+        async with serving(V2) as served:
+            modified = (await served.ask("/info")).headers["Last-Modified"]
+            same = await served.ask("/info", Range="bytes=0-9", If_Range=modified)
+            other = "Fri, 20 Nov 2026 00:00:00 GMT"
+            whole = await served.ask("/info", Range="bytes=0-9", If_Range=other)
+            assert (same.status, whole.status) == (206, 200)
+            newer = await served.ask("/info", If_Unmodified_Since=other)
+            assert (newer.status, newer.body) == (412, b"")
+            assert (await served.ask("/info", If_Unmodified_Since=modified)).status == 200
 
     run(work())
 
@@ -459,13 +512,15 @@ def test_answers_are_counted_by_code_and_method() -> None:
         async with serving(V1) as served:
             for path in ("/info", "/info", "/nope", "/public/x"):
                 await served.ask(path)
-            await served.ask("/info", "PURGE")
+            refused = await served.ask("/info", "PURGE")
+            assert (refused.status, refused.body) == (405, b"")
+            assert set(refused.headers) == {"Date", "Content-Length"}
         answered = dict(served.meters.http_answered)
         assert answered == {
             ("200", "get"): 2,
             ("404", "get"): 1,
             ("400", "get"): 1,
-            ("200", "unknown"): 1,
+            ("405", "unknown"): 1,
         }
         assert served.meters.http_latency["get"].count == 4
         assert served.meters.http_in_flight == 0
@@ -486,7 +541,10 @@ def test_metrics_are_served_at_their_path_alone(release: str) -> None:
             found = await served.ask("/metrics")
             assert (await served.ask("/")).status == 404
         assert found.status == 200
-        assert found.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        assert found.headers["Content-Type"] == (
+            kind if release == V1 else f"{kind}; escaping=underscores"
+        )
         assert b"\nis_drand_node 1\n" in found.body
 
     run(work())
@@ -507,9 +565,11 @@ _PARTS = st.one_of(
 def test_no_path_is_a_servers_error(parts: list[str], method: str) -> None:
     stored = MemoryNetwork(recorded_group(V2), [beacon(number) for number in range(1, 25)])
     served = site_of(V2, network=stored)
-    answer = asyncio.run(served.site.answer(Request(method, "/" + "/".join(parts), None)))
-    assert answer.status in (200, 400, 404, 503)
-    assert (answer.status == 404) or route_of("/" + "/".join(parts)) is not None
+    path = "/" + "/".join(parts)
+    answer = asyncio.run(served.site.answer(Request(method, path, Conditions())))
+    assert answer.status in (200, 400, 404, 405, 503)
+    assert (answer.status == 405) == (method == "X")
+    assert answer.status != 200 or route_of(path) is not None
     if answer.status != 200:
         assert len(answer.body) < 400
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from nodes.beacon import commands_control, commands_help, commands_keys, wire
 from nodes.beacon.commands_context import Context
-from nodes.beacon.commands_flags import HELP, Flag, Given, UsageError, read
+from nodes.beacon.commands_flags import HELP, Flag, FlagMissing, Given, UsageError, read
 from nodes.beacon.commands_verbs import LATEST, Action, Verb, application_flags, tree, verb_named
 from nodes.beacon.commands_words import CommandFailed
 from nodes.beacon.errors import BeaconError
@@ -41,13 +41,7 @@ def run(
     answer: Callable[[], str],
 ) -> int:
     """Run a command line; `write` takes what is printed, `answer` gives what is typed."""
-    # The release decides which flags there are, and is itself a flag: all are known while it is
-    # looked for.
-    everything = dict.fromkeys(flag for one in SURFACES.values() for flag in application_flags(one))
-    try:
-        release = read(tuple(everything), arguments, environment).text("as-release")
-    except UsageError:
-        release = environment.get("DRAND_AS_RELEASE") or LATEST
+    release = _release(arguments, environment)
     surface = SURFACES.get(release)
     if surface is None:
         write(f"unknown release {release[:40]!r}; known: {', '.join(SURFACES)}\n")
@@ -57,6 +51,18 @@ def run(
     except (BeaconError, UsageError, OSError) as error:
         write(f"{error}\n")
         return 1
+
+
+def _release(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The release that is meant, which decides the flags that there are, and is itself one."""
+    everything = dict.fromkeys(flag for one in SURFACES.values() for flag in application_flags(one))
+    # What is wrong with a line is told in its release's words: it may stand before what is wrong.
+    for count in range(len(arguments), -1, -1):
+        try:
+            return read(tuple(everything), arguments[:count], environment).text("as-release")
+        except UsageError:
+            continue
+    return LATEST
 
 
 class _Line:
@@ -138,6 +144,9 @@ class _Line:
     def _read(self, flags: Sequence[Flag], arguments: Sequence[str], about: str) -> Given:
         try:
             return read(flags, arguments, self._environment)
+        except FlagMissing:
+            self._write(about)
+            raise
         except UsageError as error:
             self._write(f"Incorrect Usage: {error}\n\n{about}")
             raise

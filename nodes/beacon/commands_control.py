@@ -79,11 +79,11 @@ def status(context: Context) -> None:
     if listing or all_of_them:
         why = "drand: can't get the list of running beacon ids on the daemon ... "
         v1 = context.surface.line is Line.V1
-        listed = calls.LIST_RUNNING if v1 else calls.LIST_BEACON_IDS
-        names = list(_ask(context, listed, drand.ListBeaconIDsRequest(), why).ids)
+        method = calls.LIST_RUNNING if v1 else calls.LIST_BEACON_IDS
+        names = list(_ask(context, method, drand.ListBeaconIDsRequest(), why).ids)
     if listing:
-        spelt = json.dumps({"ids": names}) if given.is_set("json") else ""
-        context.say(f"{spelt} " if spelt else _running(names))
+        spelt = f"{_compact({'ids': names})} "
+        context.say(spelt if given.is_set("json") else _running(names))
         return
     found: dict[str, object] = {}
     for name in names:
@@ -91,31 +91,34 @@ def status(context: Context) -> None:
         request = drand.StatusRequest(metadata=_metadata(name))
         answer = _ask(context, calls.STATUS, request, why)
         if given.is_set("json"):
-            found[name] = commands_words.message(answer)
+            found[name] = commands_words.status_fields(context.surface, answer)
             continue
         context.say(f"the status of network with id [{name}] is: ")
         context.say(f"{commands_words.status(context.surface, answer)} ")
     if given.is_set("json"):
-        context.say(f"{json.dumps({'beacons': found}, separators=(',', ':'))} ")
+        context.say(f"{_compact({'beacons': found})} ")
 
 
 def remote_status(context: Context) -> None:
     """The status of other nodes, and whom of each other they reach."""
     name = context.network()
     addresses = context.given.arguments
-    tls = context.surface.line is Line.V1 and not context.given.on("tls-disable")
+    # v1 says so of every address, and its daemon dials as it was started.
+    tls = context.surface.line is Line.V1
     request = drand.RemoteStatusRequest(
         metadata=_metadata(name),
         addresses=[drand.Address(address=address, tls=tls) for address in addresses],
     )
     found = _ask(context, calls.REMOTE_STATUS, request, "").statuses
-    shown = {one: found.get(one) for one in addresses or sorted(found)}
+    # Where none is named v2 shows all members, v1 nobody.
+    everyone = () if context.surface.line is Line.V1 else sorted(found)
+    shown = {one: found.get(one) for one in addresses or everyone}
     if context.given.is_set("json"):
         fields = {
-            one: None if answer is None else commands_words.message(answer)
+            one: None if answer is None else commands_words.status_fields(context.surface, answer)
             for one, answer in shown.items()
         }
-        context.say(f"{json.dumps(fields, separators=(',', ':'))} ")
+        context.say(f"{_compact(fields)} ")
         return
     for address, answer in shown.items():
         context.say(f"Status of beacon {name} on node {address}")
@@ -174,7 +177,10 @@ def sync(context: Context) -> None:
     try:
         chain_hash = bytes.fromhex(given.text("chain-hash"))
     except ValueError as error:
-        raise CommandFailed(f"--chain-hash: {given.text('chain-hash')[:80]!r}: {error}") from error
+        why = f"--chain-hash {given.text('chain-hash')[:80]!r}: {error}"
+        raise CommandFailed(
+            f"error asking to check chain up to {given.text('up-to')}: {why}"
+        ) from error
     request = drand.StartSyncRequest(
         nodes=given.text("sync-nodes").split(","),
         is_tls=context.surface.line is Line.V1 and not given.on("tls-disable"),
@@ -218,7 +224,8 @@ def check(context: Context) -> None:
         raise CommandFailed("drand: check-group expects a list of identities or group flag")
     for address in addresses:
         if not _ADDRESS.fullmatch(address):
-            raise CommandFailed(f"error for address {address}: wanted host:port")
+            why = f"address {address}: missing port in address"
+            raise CommandFailed(f"error for address {address}: {why}")
     identities = given.is_set("group") or given.is_set("id")
     silent = asyncio.run(_silent(context, addresses, name if identities else None))
     if silent:
@@ -289,6 +296,10 @@ def _port(context: Context) -> str:
 
 def _metadata(name: str) -> drand.Metadata:
     return drand.Metadata(beaconID=name)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _running(names: list[str]) -> str:

@@ -24,6 +24,10 @@ class UsageError(Exception):
     """What was written cannot be meant; nothing was done."""
 
 
+class FlagMissing(UsageError):
+    """A flag that the verb requires was not given."""
+
+
 class Kind(Enum):
     """What a flag takes."""
 
@@ -97,7 +101,8 @@ def read(flags: Sequence[Flag], arguments: Sequence[str], environment: Mapping[s
             if not left:
                 raise UsageError(f"flag needs an argument: -{name}")
             value = left.pop(0)
-        _check(flag, value, f"for flag -{name}")
+        where = f"for -{name}" if flag.kind is Kind.SWITCH else f"for flag -{name}"
+        _check(flag, value, where)
         values[flag.name] = value
     for flag in flags:
         if flag.name not in values:
@@ -108,7 +113,7 @@ def read(flags: Sequence[Flag], arguments: Sequence[str], environment: Mapping[s
     if missing and HELP.name not in values:
         names = ", ".join(missing)
         plural = "s" if len(missing) > 1 else ""
-        raise UsageError(f'Required flag{plural} "{names}" not set')
+        raise FlagMissing(f'Required flag{plural} "{names}" not set')
     return Given(tuple(flags), values, tuple(left))
 
 
@@ -130,9 +135,10 @@ def _from_environment(flag: Flag, environment: Mapping[str, str]) -> str | None:
 
 
 def _check(flag: Flag, value: str, where: str) -> None:
+    what = "value"
     match flag.kind:
         case Kind.SWITCH:
-            right = value in _TRUE | _FALSE
+            what, right = "boolean value", value in _TRUE | _FALSE
         case Kind.WHOLE:
             right = _is_number(int, value)
         case Kind.FRACTION:
@@ -141,7 +147,7 @@ def _check(flag: Flag, value: str, where: str) -> None:
             # What cannot be a path or an address is no text that is meant.
             right = "\0" not in value
     if not right:
-        raise UsageError(f'invalid {flag.kind.value} value "{value[:80]}" {where}')
+        raise UsageError(f'invalid {what} "{value[:80]}" {where}: parse error')
 
 
 def _is_number(kind: type[int | float], value: str) -> bool:

@@ -165,13 +165,12 @@ def delete_rounds(context: Context) -> None:
         raise CommandFailed(f"given round not valid: {text[:40]}")
     for files in _networks(context):
         try:
-            deleted = _delete_from(files, int(text))
+            _delete_from(files, int(text))
         except (BeaconError, OSError) as error:
             raise CommandFailed(f"beacon id [{files.beacon_id}] - {error}") from error
-        context.say(f"beacon id [{files.beacon_id}] - deleted {deleted} rounds")
 
 
-def _delete_from(files: layout.Network, first: int) -> int:
+def _delete_from(files: layout.Network, first: int) -> None:
     group = read_group(*layout.read(files.group))
     store = _opened(files.database, group)
     try:
@@ -188,7 +187,6 @@ def _delete_from(files: layout.Network, first: int) -> int:
     for name in (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"):
         (files.database / name).unlink(missing_ok=True)
     shutil.rmtree(folder)
-    return last - max(first, 1) + 1
 
 
 def _copied(store: Store, folder: Path, group: Group, before: int) -> None:

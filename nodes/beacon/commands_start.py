@@ -69,10 +69,14 @@ def read(context: Context) -> Wanted:
             f"--db {given.text('db')[:40]}: this node keeps rounds in its own database, "
             "for which bolt stands"
         )
+    if not given.text("private-listen"):
+        raise CommandFailed("can't instantiate drand daemon private listen address cannot be empty")
     certificate = None
     if v1 and not insecure:
         if not (given.is_set("tls-cert") and given.is_set("tls-key")):
-            raise CommandFailed("wanted: --tls-cert and --tls-key, or --tls-disable")
+            raise CommandFailed(
+                "can't instantiate drand daemon: wanted --tls-cert and --tls-key, or --tls-disable"
+            )
         certificate = Certificate(Path(given.text("tls-cert")), Path(given.text("tls-key")))
     port = given.text("control")
     if not port.isdecimal() or int(port) > PORT_AT_MOST:
@@ -81,7 +85,7 @@ def read(context: Context) -> Wanted:
         options = Options(
             folder=context.folder(),
             surface=context.surface,
-            private_listen=given.text("private-listen") or None,
+            private_listen=given.text("private-listen"),
             control_port=int(port),
             certificate=certificate,
             dialling=_dialling(context),

@@ -103,6 +103,7 @@ _HASH = _switch("hash", "Only the hash.")
 _OUT = _text("out", "Write the group to this file.")
 _BACKUP_OUT = Flag(("out",), Kind.TEXT, "Write the copy to this file.", ())
 _SCHEME = _text("scheme", "The scheme of the keys.", bls.DEFAULT_SCHEME)
+_CERTIFICATE = _text("tls-cert", "PEM file of our certificate chain.")
 _CERTIFICATES = _text("certs-dir", "Folder of trusted certificates (PEM).")
 _CHAIN_HASH = _text("chain-hash", "The chain that is meant, by its hash.")
 _SYNC_NODES = _text("sync-nodes", "Members to ask, host:port, separated by commas.", required=True)
@@ -114,7 +115,7 @@ def _start_flags(line: Line) -> tuple[Flag, ...]:
     v1 = line is Line.V1
     host = "localhost" if v1 else "127.0.0.1"
     tls = (
-        _text("tls-cert", "PEM file of our certificate chain."),
+        _CERTIFICATE,
         _text("tls-key", "PEM file of its key."),
         _insecure(hidden=False),
     )
@@ -175,10 +176,11 @@ def tree(surface: Surface) -> tuple[Verb, ...]:
     share = Verb("share", ceremony, (), Action.CEREMONY)
     dkg = Verb("dkg", ceremony, (), Action.CEREMONY)
     hidden_share = Verb("share", "Removed.", (), Action.REMOVED_SHARE, hidden=True)
-    sync_flags = (_FOLDER, _CONTROL, _CHAIN_HASH, _SYNC_NODES, _UP_TO, _ID, _FOLLOW)
+    tls = (_CERTIFICATE, insecure)
+    sync_flags = (_FOLDER, _CONTROL, _CHAIN_HASH, _SYNC_NODES, *(tls if v1 else ()), _UP_TO, _ID)
     common = (
         Verb("load", "Load a network from the folder.", (_CONTROL, _ID, insecure), Action.LOAD),
-        Verb("sync", "Check our chain with others' help.", (*sync_flags, insecure), Action.SYNC),
+        Verb("sync", "Check our chain with others' help.", (*sync_flags, _FOLLOW), Action.SYNC),
         Verb(
             "generate-keypair",
             "Make the long-term key pair, and have the daemon load it if it runs.",
@@ -204,7 +206,7 @@ def _util(line: Line, insecure: Flag) -> tuple[Verb, ...]:
         Verb(
             "remote-status",
             "The status of nodes at ADDRESS..., and whom of each other they reach.",
-            (_CONTROL, _JSON, _ID, insecure),
+            (_CONTROL, _JSON, _ID, *(() if v1 else (insecure,))),
             Action.REMOTE_STATUS,
         ),
         Verb("ping", "Whether the daemon runs.", (_CONTROL,), Action.PING),

@@ -55,6 +55,24 @@ def status(surface: Surface, answer: drand.StatusResponse) -> str:
     return "\n".join(lines) + "\n"
 
 
+def status_fields(surface: Surface, answer: drand.StatusResponse) -> dict[str, object]:
+    """A node's status as JSON; v1 has a reshare in it, and other words for rounds."""
+    found = message(answer)
+    if surface.line is Line.V2:
+        return found
+    last = answer.chain_store.last_stored
+    rounds: dict[str, object] = {"last_round": last} if last else {}
+    if not answer.chain_store.is_empty:
+        rounds["length"] = last + 1
+    store = {"is_empty": True} if answer.chain_store.is_empty else {}
+    replaced = {"dkg": found.pop("dkg", {}), "reshare": {}, "beacon": found.pop("beacon", {})}
+    return (
+        replaced
+        | {"chain_store": store | rounds}
+        | {name: value for name, value in found.items() if name == "connections"}
+    )
+
+
 def group(surface: Surface, packet: drand.GroupPacket) -> Group:
     """The group in a packet, as the release's files have it; raises CommandFailed."""
     v1 = surface.line is Line.V1

@@ -107,6 +107,9 @@ class ControlCalls:
     ) -> drand.PublicKeyResponse:
         network = self._routing.find(request.metadata)
         identity = network.loaded.pair.identity
+        if self._routing.version.major == 1:
+            metadata = network.packets.metadata()
+            return drand.PublicKeyResponse(pubKey=identity.key, metadata=metadata)
         return drand.PublicKeyResponse(
             pubKey=identity.key,
             addr=identity.address,

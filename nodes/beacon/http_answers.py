@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -29,14 +30,14 @@ from nodes.beacon.rounds import Schedule
 _WEEK_S = 7 * 24 * 3600
 _LONGEST_AGE_S = 2**63 // 10**9
 """No duration is said to be longer: the largest that Go has, in nanoseconds of 64 bits."""
-_TEXT = MappingProxyType(
+TEXT = MappingProxyType(
     {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; `modified_s` is set where who has it from then on need not be sent it again."""
+    """An answer; `modified_s` is set where it never changes: conditions on it may be made."""
 
     status: int
     headers: Mapping[str, str]
@@ -44,8 +45,11 @@ class Answer:
     modified_s: int | None = None
 
 
-NOT_FOUND = Answer(404, _TEXT, b"404 page not found\n")
-"""For paths that ask for nothing; it alone has no headers of the interface."""
+NOT_FOUND = Answer(404, TEXT, b"404 page not found\n")
+"""For paths that ask for nothing: without the interface's own headers, like the two below."""
+NO_METHOD = Answer(405, MappingProxyType({}))
+NO_PATH = Answer(400, MappingProxyType({"Content-Type": TEXT["Content-Type"]}), b"400 Bad Request")
+"""For a per cent sign in a path that no two hexadecimal digits follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,11 @@ class Answers:
 
     def no_hash(self, text: str) -> Answer:
         """What stands for a chain's hash is none."""
-        return self._refused(400, f"unable to decode chain hash {text[:80]}: not hexadecimal")
+        wrong = next((one for one in text if one not in string.hexdigits), None)
+        why = "odd length hex string"
+        if wrong is not None:
+            why = f"invalid byte: U+{ord(wrong):04X} '{wrong}'"
+        return self._refused(400, f"unable to decode chain hash {text[:80]}: encoding/hex: {why}")
 
     def no_group(self) -> Answer:
         """The description of an unknown chain."""
@@ -161,7 +169,7 @@ class Answers:
         return self._answer(200, headers, body, modified_s)
 
     def _refused(self, status: int, why: str) -> Answer:
-        return self._answer(status, _TEXT, why.encode() + b"\n")
+        return self._answer(status, TEXT, why.encode() + b"\n")
 
     def _answer(
         self,

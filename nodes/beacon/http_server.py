@@ -5,8 +5,7 @@ Owns: sockets, requests and responses. Refuses: what is no HTTP, with aiohttp's 
 a word in the log: whoever reaches the port could fill it.
 
 Rules: an answer has the headers that it names, a date and a length, and no other. A client that
-leaves ends what is being waited for on its behalf. Byte ranges are not cut: who asks for one is
-sent everything, as a server may (RFC 9110, 14.2).
+leaves ends what is being waited for on its behalf.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from aiohttp import http_exceptions, web
 
+from nodes.beacon.http_conditions import Conditions
 from nodes.beacon.http_sites import Request, Site
 
 _CLOSE_S = 0.1
@@ -35,14 +36,13 @@ async def listening(
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],  # noqa: ARG001
     ) -> web.StreamResponse:
-        since = request.if_modified_since
-        answer = await site.answer(
-            Request(
-                request.method,
-                request.rel_url.raw_path,
-                since.timestamp() if since else None,
-            )
+        conditions = Conditions(
+            _seconds(request.if_modified_since),
+            _seconds(request.if_unmodified_since),
+            _seconds(request.if_range),
+            request.headers.get("Range", ""),
         )
+        answer = await site.answer(Request(request.method, request.rel_url.raw_path, conditions))
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
     # One of its own below the library's: what is left out here is left out for nobody else.
@@ -64,6 +64,10 @@ async def listening(
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+def _seconds(date: datetime | None) -> float | None:
+    return None if date is None else date.timestamp()
 
 
 def _is_no_bad_request(record: logging.LogRecord) -> bool:

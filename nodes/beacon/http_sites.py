@@ -13,7 +13,7 @@ Rules, as drand has them:
   WAITING_AT_MOST requests wait already, another is told at once that there is no such round.
 * A round that exists by the clock and is not stored here is a 500 without a body: this node is
   behind, or its store cannot be read.
-* The answer to a method is the same for all of them; HEAD has no body.
+* The answer to a method that HTTP knows is the same for all of them; HEAD has no body.
 * Beside the metrics there is nothing of what a Go program tells of itself (/debug), and no other
   member's metrics (/peer).
 """
@@ -30,7 +30,8 @@ from typing import Protocol
 from nodes.beacon import metrics, metrics_text
 from nodes.beacon.errors import BeaconError
 from nodes.beacon.group import DEFAULT_ID, Group
-from nodes.beacon.http_answers import NOT_FOUND, Answer, Answers
+from nodes.beacon.http_answers import NO_METHOD, NO_PATH, NOT_FOUND, Answer, Answers
+from nodes.beacon.http_conditions import Conditions, conditioned
 from nodes.beacon.http_routes import Question, Route, route_of
 from nodes.beacon.messages import Beacon
 from nodes.beacon.meters import Meters
@@ -42,17 +43,21 @@ ASK_S = 5.0
 WAITING_AT_MOST = 1024
 _HASH = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
+_NO_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_METHODS = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+)
 _DIGITS_AT_MOST = 4096
 _ROUND_AT_MOST = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request: its method, its path as it came, and If-Modified-Since in seconds."""
+    """A request: its method, its path as it came, and what it asks of what never changes."""
 
     method: str
     path: str
-    modified_since_s: float | None
+    conditions: Conditions
 
 
 class Site(Protocol):
@@ -90,7 +95,8 @@ class PublicSite:
         began_s = time.monotonic()
         self._meters.http_in_flight += 1
         try:
-            answer = _unless_known(await self._answer(request.path), request)
+            answer = await self._answer(request)
+            answer = conditioned(answer, self._surface, request.method, request.conditions)
         except BeaconError:
             # The store cannot be read, and has said so in the log.
             answer = self._answers.missing_round()
@@ -99,10 +105,13 @@ class PublicSite:
         self._meters.http_answer(request.method, answer.status, time.monotonic() - began_s)
         return answer
 
-    async def _answer(self, path: str) -> Answer:
-        route = route_of(path)
-        if route is None:
-            return NOT_FOUND
+    async def _answer(self, request: Request) -> Answer:
+        if request.method not in _METHODS or _NO_ESCAPE.search(request.path):
+            return NO_PATH if request.method in _METHODS else NO_METHOD
+        route = route_of(request.path)
+        return NOT_FOUND if route is None else await self._of(route)
+
+    async def _of(self, route: Route) -> Answer:
         if route.question is Question.CHAINS:
             return self._answers.chains([_hash(chain) for chain in self._chains()])
         # A number that is none is refused before a hash that is none.
@@ -204,7 +213,10 @@ class MetricsSite:
         if request.path != "/metrics":
             return NOT_FOUND
         text = metrics.text(self._surface, self._node, self._meters)
-        return Answer(200, {"Content-Type": metrics_text.CONTENT_TYPE}, text.encode())
+        kind = metrics_text.CONTENT_TYPE
+        if self._surface.line is Line.V2:
+            kind += "; escaping=underscores"
+        return Answer(200, {"Content-Type": kind}, text.encode())
 
 
 def _hash(chain: _Chain) -> str:
@@ -216,14 +228,3 @@ def _round_number(text: str) -> int | None:
         return None
     number = int(text)
     return number if number <= _ROUND_AT_MOST else None
-
-
-def _unless_known(answer: Answer, request: Request) -> Answer:
-    """304 where the client has it already (RFC 9110, 13.1.3)."""
-    since_s, modified_s = request.modified_since_s, answer.modified_s
-    if since_s is None or modified_s is None or modified_s > since_s:
-        return answer
-    if request.method not in ("GET", "HEAD"):
-        return answer
-    headers = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
-    return Answer(304, headers)
