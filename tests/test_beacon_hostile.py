@@ -185,7 +185,7 @@ def test_syncs_from_any_round(
                 found.append((await anext(rounds)).round)
 
         code, _ = await outcome(take())
-        await rounds.aclose()  # type: ignore[attr-defined]
+        await rounds.aclose()
         assert code in {Code.OK, Code.UNKNOWN, Code.PERMISSION_DENIED}
         assert found == list(range(first, first + len(found)))
 

@@ -11,7 +11,7 @@ what is stored, in turns, and changes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 from nodes import bls
@@ -161,7 +161,7 @@ class ControlCalls:
 
     async def _check_chain(
         self, request: drand.StartSyncRequest, _: Caller
-    ) -> AsyncIterator[drand.SyncProgress]:
+    ) -> AsyncGenerator[drand.SyncProgress, None]:
         network = self._routing.started(request.metadata, "drand: beacon not setup yet")
         last = network.last().round
         target = min(request.up_to or last, last)

@@ -8,7 +8,8 @@ refuse, and to dial for a caller anybody who is no member of a group of ours.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 
 from nodes.beacon.awaiting import Awaiting
 from nodes.beacon.calls import (
@@ -67,11 +68,12 @@ class MemberCalls:
 
     async def _sync(
         self, request: drand.SyncRequest, caller: Caller
-    ) -> AsyncIterator[drand.BeaconPacket]:
+    ) -> AsyncGenerator[drand.BeaconPacket, None]:
         network = self._routing.started(request.metadata, "no beacon handler available")
         try:
-            async for beacon in network.stream(caller.address, request.from_round):
-                yield network.packets.beacon(beacon)
+            async with aclosing(network.stream(caller.address, request.from_round)) as rounds:
+                async for beacon in rounds:
+                    yield network.packets.beacon(beacon)
         except SyncRefused as error:
             raise CallRefused(Code.UNKNOWN, str(error)) from error
         except StoreFailed as error:

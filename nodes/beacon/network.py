@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
 from random import Random
 from time import monotonic
 from typing import Any
@@ -166,14 +167,15 @@ class Network:
             raise CallRefused(Code.RESOURCE_EXHAUSTED, f"{WAITING_AT_MOST} of yours are waiting")
         await self._put(PartialArrived(partial), source)
 
-    async def stream(self, source: str, from_round: int) -> AsyncIterator[Beacon]:
+    async def stream(self, source: str, from_round: int) -> AsyncGenerator[Beacon, None]:
         """Stored rounds from this one on and then each new one; raises SyncRefused."""
         number = next(self._numbers)
         outgoing = self._outgoing[number] = Outgoing()
         self._deliver(SyncAsked(number, source, from_round))
         try:
-            async for beacon in outgoing.rounds(self.read):
-                yield beacon
+            async with aclosing(outgoing.rounds(self.read)) as rounds:
+                async for beacon in rounds:
+                    yield beacon
         finally:
             del self._outgoing[number]
             self._deliver(SyncLeft(number))
@@ -325,10 +327,12 @@ class Network:
         attempt, peer = effect.attempt, effect.peer
         self._log.debug("", sync_from=peer, from_round=effect.from_round)
         try:
-            async for packet in self._peers.sync(peer, self.packets.sync(effect.from_round)):
-                beacon_id, beacon = self.packets.beacon_in(packet)
-                # The next one is read when this one was handled: a peer sends no faster than that.
-                await self._put(SyncArrived(attempt, beacon_id, beacon), _OURS)
+            request = self.packets.sync(effect.from_round)
+            async with aclosing(self._peers.sync(peer, request)) as packets:
+                async for packet in packets:
+                    beacon_id, beacon = self.packets.beacon_in(packet)
+                    # The next one is read when this one was handled, so none piles up here.
+                    await self._put(SyncArrived(attempt, beacon_id, beacon), _OURS)
         except CallFailed as error:
             self._log.warn("sync ended", peer=peer, err=str(error), code=error.code.spelt)
         finally:

@@ -8,7 +8,7 @@ closes ends with the core's refusal after what was sent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from nodes.beacon.errors import SyncRefused
 from nodes.beacon.messages import Beacon
@@ -43,7 +43,7 @@ class Outgoing:
 
     async def rounds(
         self, read: Callable[[int, int], Awaitable[Sequence[Beacon]]]
-    ) -> AsyncIterator[Beacon]:
+    ) -> AsyncGenerator[Beacon, None]:
         """
         What is owed, in order, and then what comes; never ends by itself.
 

@@ -2,7 +2,7 @@
 Our channels to other members, one for each address, whichever networks share it.
 
 Owns: the channels, how each is dialled, and a bound on what is under way to one that does not
-answer. Refuses: more than PARTIALS_UNDER_WAY_AT_MOST partials at a time to one address.
+answer. Refuses: more than PARTIALS_UNDER_WAY_AT_MOST partials of a network to one address.
 
 Rules: addresses are the group file's, and a proxy may answer there: nobody is known by his address.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 from nodes.beacon.calls import (
     HEALTH_CHECK,
@@ -45,7 +45,7 @@ class Peers:
         self._meters = meters
         self._channels: dict[str, Channel] = {}
         self._says_tls: dict[str, bool] = {}
-        self._partials: Counter[str] = Counter()
+        self._partials: Counter[tuple[str, str]] = Counter()
 
     def know(self, address: str, *, says_tls: bool) -> None:
         """A member's identity says this of its address: it may be dialled."""
@@ -57,17 +57,20 @@ class Peers:
 
     async def send_partial(self, address: str, packet: drand.PartialBeaconPacket) -> None:
         """Hand over a partial, once; raises CallFailed."""
-        if self._partials[address] >= PARTIALS_UNDER_WAY_AT_MOST:
+        link = (address, packet.metadata.beaconID)
+        if self._partials[link] >= PARTIALS_UNDER_WAY_AT_MOST:
             raise CallFailed(
                 Code.RESOURCE_EXHAUSTED, f"{PARTIALS_UNDER_WAY_AT_MOST} partials are under way"
             )
-        self._partials[address] += 1
+        self._partials[link] += 1
         try:
             await self.call(address, PARTIAL_BEACON, packet, timeout_s=CALL_S)
         finally:
-            self._partials[address] -= 1
+            self._partials[link] -= 1
 
-    def sync(self, address: str, request: drand.SyncRequest) -> AsyncIterator[drand.BeaconPacket]:
+    def sync(
+        self, address: str, request: drand.SyncRequest
+    ) -> AsyncGenerator[drand.BeaconPacket, None]:
         """The rounds that a member sends; raises CallFailed."""
         return self._channel(address).stream(SYNC_CHAIN, request)
 

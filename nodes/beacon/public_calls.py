@@ -7,7 +7,8 @@ for, one period and a second at most.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from nodes.beacon.calls import (
     ANSWER_S,
@@ -72,11 +73,12 @@ class PublicCalls:
 
     async def _rounds(
         self, request: drand.PublicRandRequest, caller: Caller
-    ) -> AsyncIterator[drand.PublicRandResponse]:
+    ) -> AsyncGenerator[drand.PublicRandResponse, None]:
         network = self._routing.started(request.metadata, "beacon has not started on this node yet")
         try:
-            async for beacon in network.stream(caller.address, request.round):
-                yield network.packets.randomness(beacon, streamed=True)
+            async with aclosing(network.stream(caller.address, request.round)) as rounds:
+                async for beacon in rounds:
+                    yield network.packets.randomness(beacon, streamed=True)
         except SyncRefused as error:
             raise CallRefused(Code.UNKNOWN, str(error)) from error
         except StoreFailed as error:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,7 @@ class Flow:
     """A stream that is answered here; `handle` raises CallRefused, before or while it yields."""
 
     method: Stream[Any, Any]
-    handle: Callable[[Any, Caller], AsyncIterator[Message]]
+    handle: Callable[[Any, Caller], AsyncGenerator[Message, None]]
 
 
 def silence_library() -> None:
@@ -178,8 +179,9 @@ class _Dispatch(grpc.GenericRpcHandler):
             meters.call_started(method.service, method.name)
             code = Code.UNKNOWN
             try:
-                async for answered in handle(_parsed(method, data), _caller(context)):
-                    yield answered.SerializeToString()
+                async with aclosing(handle(_parsed(method, data), _caller(context))) as answers:
+                    async for answered in answers:
+                        yield answered.SerializeToString()
                 code = Code.OK
             except CallRefused as refused:
                 code = refused.code
@@ -268,8 +270,8 @@ class Channel:
 
     async def stream(
         self, method: Stream[Asked, Answered], message: Asked
-    ) -> AsyncIterator[Answered]:
-        """Ask and yield what comes, until the other side ends it; raises CallFailed."""
+    ) -> AsyncGenerator[Answered, None]:
+        """Ask and yield what comes, until either side ends it; raises CallFailed."""
         ask: Any = self._channel.unary_stream(method.path)
         call = ask(message.SerializeToString())
         try:
