@@ -17,16 +17,24 @@ from dataclasses import dataclass, replace
 from nodes.beacon.http_answers import TEXT, Answer
 from nodes.beacon.releases import Line, Surface
 
-_RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*")
+_RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})[ \t]*-[ \t]*(\d{0,18})[ \t]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a request says; times in seconds, None where it says nothing or no date."""
+    """
+    What a request says; times in seconds, None where it says nothing or no date.
+
+    `match`, `none_match`, `if_range` and `range` are headers as they came, empty where there is
+    none. Nothing here has an entity tag, so that only `*` fits.
+    """
 
     modified_since_s: float | None = None
     unmodified_since_s: float | None = None
     if_range_s: float | None = None
+    match: str = ""
+    none_match: str = ""
+    if_range: str = ""
     range: str = ""
 
 
@@ -36,17 +44,24 @@ def conditioned(answer: Answer, surface: Surface, method: str, conditions: Condi
     if modified_s is None:
         return answer
     since_s, until_s = conditions.modified_since_s, conditions.unmodified_since_s
-    if until_s is not None and modified_s > until_s:
+    changed = until_s is not None and modified_s > until_s
+    had = since_s is not None and modified_s <= since_s
+    if conditions.match:
+        changed = conditions.match != "*"
+    if conditions.none_match:
+        had = conditions.none_match == "*"
+    reads = method in ("GET", "HEAD")
+    if changed or (had and conditions.none_match and not reads):
         return Answer(412, _without(answer.headers, "Accept-Ranges"))
-    if since_s is not None and modified_s <= since_s and method in ("GET", "HEAD"):
+    if had and reads:
         return Answer(304, _without(answer.headers, "Accept-Ranges", "Content-Type"))
-    if conditions.range and conditions.if_range_s in (None, modified_s):
+    if conditions.range and (not conditions.if_range or conditions.if_range_s == modified_s):
         return _part(answer, surface, conditions.range)
     return answer
 
 
 def _part(answer: Answer, surface: Surface, asked: str) -> Answer:
-    if "," in asked:
+    if "," in asked or asked == "bytes=":
         return answer
     size = len(answer.body)
     match = _RANGE.fullmatch(asked)

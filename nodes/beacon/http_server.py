@@ -21,6 +21,7 @@ from aiohttp import http_exceptions, web
 from nodes.beacon.http_conditions import Conditions
 from nodes.beacon.http_sites import Request, Site
 
+_CONDITIONS = ("If-Match", "If-None-Match", "If-Range", "Range")
 _CLOSE_S = 0.1
 """How long requests that are being answered are waited for when the listener is closed."""
 
@@ -40,7 +41,7 @@ async def listening(
             _seconds(request.if_modified_since),
             _seconds(request.if_unmodified_since),
             _seconds(request.if_range),
-            request.headers.get("Range", ""),
+            *(request.headers.get(name, "") for name in _CONDITIONS),
         )
         answer = await site.answer(Request(request.method, request.rel_url.raw_path, conditions))
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
