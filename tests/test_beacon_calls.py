@@ -17,6 +17,7 @@ from nodes import bls
 from nodes.beacon import calls, layout
 from nodes.beacon.calls import CallFailed, Code, Method, Stream
 from nodes.beacon.options import Certificate, Dialling
+from nodes.beacon.packets import Packets
 from nodes.beacon.process import Daemon
 from nodes.beacon.proto import drand_pb2 as drand
 from nodes.beacon.proto import health_pb2 as health
@@ -341,6 +342,29 @@ def test_what_is_not_answered(tmp_path: Path) -> None:
             with pytest.raises(CallFailed) as caught:
                 await made.private_call(named(service, name), drand.Empty())
             assert (caught.value.code, caught.value.text) == (Code.UNIMPLEMENTED, text)
+
+    with_world(tmp_path, use)
+
+
+def test_a_bug_in_an_answer_is_said_and_costs_one_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(made: World) -> None:
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError("a bug")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Packets, "chain", broken)
+            code, _ = await made.refused(calls.PUBLIC_CHAIN_INFO, drand.ChainInfoRequest())
+        assert code is Code.UNKNOWN
+        said = [one for one in made.logs[0].records(level="ERROR") if "library" in one]
+        assert (said[0]["logger"], said[0]["caller"]) == (
+            made.members.addresses[0],
+            "beacon/library.py",
+        )
+        assert any("ZeroDivisionError: a bug" in str(one["msg"]) for one in said)
+        await made.make(MADE + 1)
+        await made.private_call(calls.PUBLIC_CHAIN_INFO, drand.ChainInfoRequest())
 
     with_world(tmp_path, use)
 

@@ -45,6 +45,7 @@ from nodes.beacon.wire import Listener
 
 GRACE_S = 0.1
 CONTROL_HOST = "127.0.0.1"
+_LIBRARIES = ("grpc", "asyncio", "aiohttp")
 
 
 class AlreadyRunning(BeaconError):
@@ -78,13 +79,15 @@ class Daemon:
         options = self.options
         trusted = None if options.trusted is None else options.trusted.read_bytes()
         self._end = asyncio.get_running_loop().create_future()
-        logging.getLogger("grpc").addHandler(self._library)
         self._peers = Peers(options.dialling, trusted, self.meters)
         try:
             loaded = self._load_all()
             self._address = loaded[0].address
             self._log = self._log.named(self._address)
             self._routing = self._fresh_routing()
+            self._library = LibraryLines(self._log.of("library"))
+            for name in _LIBRARIES:
+                logging.getLogger(name).addHandler(self._library)
             for one in loaded:
                 await self._add(one)
             await self._listen(self._peers)
@@ -110,7 +113,8 @@ class Daemon:
         if self._peers is not None:
             await self._peers.close()
         self._peers = None
-        logging.getLogger("grpc").removeHandler(self._library)
+        for name in _LIBRARIES:
+            logging.getLogger(name).removeHandler(self._library)
         self.request_end()
 
     async def ended(self) -> int:
