@@ -97,6 +97,9 @@ def test_every_recorded_question_has_its_answer(release: str) -> None:
             await network.append(beacon(LAST))
             for one in questions(release):
                 ours = await asked(served, one, chain)
+                if one.method == "HEAD":  # the length of a body that is not seen
+                    for each in (ours, one.answer):
+                        each["headers"].pop("Content-Length", None)
                 if ours != one.answer:
                     differ[f"{one.method} {one.path} {one.headers}"] = (ours, one.answer)
         return differ
