@@ -346,6 +346,24 @@ def test_what_is_not_answered(tmp_path: Path) -> None:
     with_world(tmp_path, use)
 
 
+def test_a_verbose_log_counts_who_signed(tmp_path: Path) -> None:
+    """What operators count contributions by: facts of the real logs."""
+
+    async def use(made: World) -> None:
+        own, *others = made.members.addresses
+        lines = made.logs[0]
+        kept = [one for one in lines.records(level="DEBUG") if "store_partial" in one]
+        for number in range(1, MADE + 1):
+            of_round = [one for one in kept if one["round"] == number]
+            assert [one["len_partials"] for one in of_round][:2] == ["1/2", "2/2"]
+            assert own in {one["store_partial"] for one in of_round}
+        taken = lines.records(level="DEBUG", status="OK")
+        assert {one["process_partial"] for one in taken} == set(range(1, MADE + 1))
+        assert {one["from_node"] for one in taken} <= set(others)
+
+    with_world(tmp_path, use, verbose=True)
+
+
 def test_a_bug_in_an_answer_is_said_and_costs_one_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -237,6 +237,8 @@ class Network:
                     self._start(self._send(address, packet))
             case Kept(number, index, count, threshold):
                 address = self._membership.place.addresses[index]
+                if index != self._membership.place.own_index:
+                    self._log.debug("", process_partial=number, from_node=address, status="OK")
                 kept = f"{count}/{threshold}"
                 self._log.debug("", store_partial=address, round=number, len_partials=kept)
             case SyncFrom(attempt):
