@@ -5,7 +5,8 @@ Owns: which families there are, their help, and what they are made of. Refuses: 
 
 Rules: names, labels and help are those recorded from the real releases. Left out are the metrics of
 the Go runtime and its process (go_, process_, promhttp_), which nothing here could be honest about,
-and api_call_counter and the client_ families beyond the one that was recorded: no release counts in
+gRPC's counters of single messages (grpc_server_msg_), which nobody counts here, and
+api_call_counter and the client_ families beyond the one that was recorded: no release counts in
 them. A member that holds a group when it starts has ended its ceremony: dkg_state is Done (v1: 3;
 v2, whose numbers are its state machine's: 7), as after a restart of the real ones.
 """
