@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from nodes.beacon import calls
+from nodes.beacon import calls, layout
 from nodes.beacon import network as module
 from nodes.beacon.calls import CallFailed, CallRefused
 from nodes.beacon.clocking import SystemClock
 from nodes.beacon.diskwork import DiskWork
+from nodes.beacon.errors import FileRefused
 from nodes.beacon.messages import Beacon, Partial
 from nodes.beacon.network import Network
 from nodes.beacon.process import Daemon
 from nodes.beacon.proto import drand_pb2 as drand
-from nodes.beacon.store import NoRoom, StoreFailed
+from nodes.beacon.store import FILE_NAME, NoRoom, StoreFailed
 from nodes.beacon.wire import Channel
 from tests.beacon_nodes import (
     HOST,
@@ -184,6 +185,48 @@ def test_a_connection_has_so_many_partials_waiting_and_no_more(tmp_path: Path) -
             await other
             assert sum(not one.done() for one in waiting) > module.WAITING_AT_MOST - 5
             await asyncio.gather(*(one for one in waiting if one not in refused))
+
+    asyncio.run(run())
+
+
+def test_a_network_that_is_refused_leaves_the_others_and_can_be_loaded_when_repaired(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        async with alone(tmp_path) as node:
+            options = node.daemon.options
+        share = layout.Network(options.folder, "one").share
+        genuine = share.read_text()
+        share.write_text("Index = 7\n")
+        foreign = layout.Network(options.folder, "two").database / FILE_NAME
+        content = foreign.read_bytes()
+
+        async with running(options, node.clock) as (daemon, lines):
+            assert [network.beacon_id for network in daemon.networks()] == ["two"]
+            (said,) = lines.records(level="ERROR", msg="beacon id [one]: left out")
+            assert str(share) in str(said["err"])
+            node.to_round(1)
+            assert await daemon.networks()[0].wait_for(1, 10)
+            control = Channel(f"{HOST}:{daemon.control_port}", tls=False, trusted=None)
+            load = drand.LoadBeaconRequest(metadata=drand.Metadata(beaconID="one"))
+            with pytest.raises(CallFailed, match=r"dist_key\.private"):
+                await control.call(calls.LOAD_BEACON, load, timeout_s=10)
+            share.write_text(genuine)
+            await control.call(calls.LOAD_BEACON, load, timeout_s=10)
+            await control.close()
+            node.to_round(2)
+            for network in daemon.networks():
+                assert await network.wait_for(2, 10)
+
+        # A store that is refused counts the same; where nothing is left the start fails.
+        foreign.write_bytes(b"something else" * 100)
+        async with running(options, node.clock) as (daemon, lines):
+            assert [network.beacon_id for network in daemon.networks()] == ["one"]
+        share.write_text("Index = 7\n")
+        with pytest.raises(FileRefused, match=r"dist_key\.private"):
+            async with running(options, node.clock):
+                pass
+        assert foreign.read_bytes() != content
 
     asyncio.run(run())
 

@@ -1,15 +1,16 @@
 """
 A node as a process: its networks, its listeners, its end.
 
-Owns: the order of starting and stopping. Refuses: folders that hold no key pair, files that do not
-belong together, ports that are taken: `start` raises then, and nothing is left running.
+Owns: the order of starting and stopping. Refuses: folders of which no network can be loaded, ports
+that are taken: `start` raises then, and nothing is left running.
 
 Rules:
 
-* Networks are loaded before anything listens; all of them or none: a member that runs without one
-  of its networks would be missed there by nobody but its peers.
-* A network whose disk fails while it runs ends alone, said in the log; the others go on. When none
-  is left that has a chain, the process ends with code 1: what restarts it shall see that.
+* Networks are loaded before anything listens. One whose files or store are refused is left out and
+  said in the log, and the others run: in the outage that this node is after, one network's old key
+  took its daemon's other networks with it. Where none is left the first refusal is raised.
+* A network whose disk fails while it runs ends alone too. When none is left that has a chain, the
+  process ends with code 1: what restarts it shall see that.
 * The operator's stop is orderly: no new calls, open ones end, and what is on its way to the disk
   arrives.
 """
@@ -81,15 +82,14 @@ class Daemon:
         self._end = asyncio.get_running_loop().create_future()
         self._peers = Peers(options.dialling, trusted, self.meters)
         try:
-            loaded = self._load_all()
+            loaded, refused = self._load_all()
             self._address = loaded[0].address
             self._log = self._log.named(self._address)
             self._routing = self._fresh_routing()
             self._library = LibraryLines(self._log.of("library"))
             for name in _LIBRARIES:
                 logging.getLogger(name).addHandler(self._library)
-            for one in loaded:
-                await self._add(one)
+            await self._add_all(loaded, refused)
             await self._listen(self._peers)
         except BaseException:
             await self.stop()
@@ -169,7 +169,8 @@ class Daemon:
         if beacon_id is None or not self._routing.networks():
             asyncio.get_running_loop().call_later(0.05, self.request_end)
 
-    def _load_all(self) -> Sequence[Loaded]:
+    def _load_all(self) -> tuple[Sequence[Loaded], dict[str, BeaconError]]:
+        """What can be loaded, at least one network, and what was refused."""
         folder, wanted = self.options.folder, self.options.beacon_id
         found = layout.networks_in(folder)
         if wanted is not None:
@@ -179,7 +180,27 @@ class Daemon:
             raise FileMissing(
                 f"{folder / 'multibeacon'} holds {which}; generate-keypair makes a key pair there"
             )
-        return [load(files, MissingScheme.IS_THE_GROUPS) for files in found]
+        loaded: list[Loaded] = []
+        refused: dict[str, BeaconError] = {}
+        for files in found:
+            try:
+                loaded.append(load(files, MissingScheme.IS_THE_GROUPS))
+            except BeaconError as error:
+                refused[files.beacon_id] = error
+        if not loaded:
+            raise next(iter(refused.values()))
+        return loaded, refused
+
+    async def _add_all(self, loaded: Sequence[Loaded], refused: dict[str, BeaconError]) -> None:
+        for one in loaded:
+            try:
+                await self._add(one)
+            except BeaconError as error:
+                refused[one.files.beacon_id] = error
+        for beacon_id, refusal in refused.items():
+            self._log.error(f"beacon id [{beacon_id}]: left out", err=str(refusal))
+        if not self._routing.networks():
+            raise next(iter(refused.values()))
 
     async def _add(self, loaded: Loaded) -> None:
         beacon_id, membership = loaded.files.beacon_id, loaded.membership
