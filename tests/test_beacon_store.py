@@ -194,13 +194,27 @@ def test_a_file_that_was_being_made_is_made_again(tmp_path: Path) -> None:
         append(store, made(2))
 
 
+def test_a_signature_of_another_type_is_refused(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(filled(tmp_path, 5), isolation_level=None)) as other:
+        other.execute("UPDATE rounds SET signature = 'text' WHERE round = 3")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    refused(tmp_path, "damaged: .*signature of round 3 is no bytes")
+
+
+def test_damage_that_sqlite_quotes_and_python_cannot_decode_is_refused(tmp_path: Path) -> None:
+    path = filled(tmp_path, 5)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"CREATE TABLE rounds", b"CREATE TABL\x80 rounds"))
+    refused(tmp_path, "damaged")
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A file of 200 rounds."""
     return filled(tmp_path_factory.mktemp("whole"), 200).read_bytes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_or_reads_the_same(
     tmp_path_factory: pytest.TempPathFactory, whole: bytes, data: st.DataObject
@@ -213,7 +227,8 @@ def test_a_damaged_file_is_refused_or_reads_the_same(
         content = content[: data.draw(st.integers(0, len(content) - 1))]
     else:
         at = data.draw(st.integers(0, len(content) - 1))
-        content[at : at + 16] = data.draw(st.binary(min_size=1, max_size=16))
+        turned = data.draw(st.binary(min_size=1, max_size=16))
+        content[at : at + len(turned)] = turned
     path.write_bytes(content)
     try:
         with opened(folder) as store:

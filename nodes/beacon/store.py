@@ -38,6 +38,8 @@ _APPLICATION_ID = 0x62636E31
 _FORM = 1
 _MAGIC = b"SQLite format 3\x00"
 _BBOLT_MAGIC = bytes.fromhex("edda0ced")  # 0xED0CDAED, little-endian, 16 bytes into its first page
+# A message of SQLite's may quote the damaged bytes, which Python then cannot decode.
+_SQLITE_SAYS = (sqlite3.Error, UnicodeDecodeError)
 _CREATE = """
 CREATE TABLE chain (hash BLOB NOT NULL);
 CREATE TABLE rounds (round INTEGER PRIMARY KEY, signature BLOB NOT NULL);
@@ -81,7 +83,7 @@ class Store:
             "SELECT round, signature FROM rounds ORDER BY round DESC LIMIT ?", (RECENT_ROUNDS,)
         ).fetchall()
         for number, signature in reversed(rows):
-            self._remember(number, signature)
+            self._remember(number, _checked_signature(path, number, signature))
 
     # ---- reading: on the loop ------------------------------------------------------------------
 
@@ -114,9 +116,11 @@ class Store:
                 "SELECT round, signature FROM rounds WHERE round BETWEEN ? AND ? ORDER BY round",
                 (first - 1, first + count - 1),
             ).fetchall()
-        except sqlite3.Error as error:
+        except _SQLITE_SAYS as error:
             raise StoreFailed(f"{self.path}: rounds from {first} on: {error}") from error
-        found = dict(rows)
+        found = {
+            number: _checked_signature(self.path, number, signature) for number, signature in rows
+        }
         if first == 1:
             found[0] = self._seed
         return [
@@ -199,12 +203,19 @@ def open_store(folder: Path, chain_hash: bytes, genesis: Beacon, *, chained: boo
             for connection in connections:
                 connection.close()
             raise
-    except sqlite3.Error as error:
+    except (*_SQLITE_SAYS, StoreFailed) as error:
         os.close(lock)
         raise StoreRefused(_damaged(path, str(error))) from error
     except BaseException:
         os.close(lock)
         raise
+
+
+def _checked_signature(path: Path, number: int, signature: object) -> bytes:
+    # A column's type is the row's own in SQLite: a turned bit makes bytes a text or a number.
+    if not isinstance(signature, bytes):
+        raise StoreFailed(f"{path}: the signature of round {number} is no bytes")
+    return signature
 
 
 def _damaged(path: Path, why: str) -> str:
