@@ -128,7 +128,12 @@ class ProxyServer:
             raise ChaosError(f"cannot start {binary}: {error.strerror}") from error
         finally:
             os.close(descriptor)
-        journal.made(self.name, self._process.pid)
+        try:
+            journal.made(self.name, self._process.pid)
+        except ChaosError:
+            if self._process.poll() is None:
+                raise
+            # It has ended already: `_answers` tells that, with its last words.
 
     def _answers(self, log: Path) -> bool:
         code = self._process.poll() if self._process is not None else None

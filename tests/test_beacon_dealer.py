@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -125,49 +124,22 @@ def test_what_is_no_group_is_refused(members: int, threshold: int) -> None:
 
 
 @pytest.mark.parametrize(("members", "threshold"), [(5, 3), (12, 7)])
-def test_a_round_costs_little_more_than_its_signatures(
-    members: int,
-    threshold: int,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+def test_no_member_verifies_a_partial_twice(
+    members: int, threshold: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CPU of whole rounds, network simulated, against the same operations of nodes/bls.py alone."""
+    """Verifying is what a round costs; seconds are tests/bench_beacon.py's."""
     rounds = 4
-    given = dealt(members=members, threshold=threshold)
-    world = world_of(given)
+    world = world_of(dealt(members=members, threshold=threshold))
     world.run_rounds(1)
     looks = []
     verify = GroupSigning.verify_partial
 
     def counted(self: GroupSigning, number: int, previous: bytes, partial: bytes) -> bool:
-        looks.append(number)
+        looks.append((id(self), number, partial))
         return verify(self, number, previous, partial)
 
     monkeypatch.setattr(GroupSigning, "verify_partial", counted)
-    began_s = time.process_time()
     world.run_rounds(rounds)
-    whole_s = time.process_time() - began_s
     assert set(world.lasts().values()) == {1 + rounds}
-
-    scheme, (_, share) = given.group.scheme, given.members[0]
-    public = bls.PublicPolynomial(scheme, share.commits)
-    partials = [bls.sign_partial(scheme, one.secret, one.index, b"m") for _, one in given.members]
-    signature = public.recover(partials)
-    assert all(public.verify_partial(b"m", partial) for partial in partials)
-    began_s = time.process_time()
-    for _ in looks:
-        public.verify_partial(b"m", partials[1])
-    for _ in range(rounds * members):
-        bls.sign_partial(scheme, share.secret, share.index, b"m")
-        public.recover(partials)
-        public.verify(b"m", signature)
-        # What the simulation itself checks at each store.
-        bls.verify(scheme, public.public_key, b"m", signature)
-    alone_s = time.process_time() - began_s
-    with capsys.disabled():
-        print(  # noqa: T201 - a figure for whoever reads the run
-            f"\n{members} members: {1e3 * whole_s / rounds / members:.1f} ms of CPU a round and "
-            f"member, {whole_s / alone_s:.2f} times its {len(looks) / rounds / members:.1f} looks "
-            "at partials and the rest alone"
-        )
-    assert whole_s / alone_s < 1.6
+    assert len(looks) == len(set(looks))
+    assert rounds * members * (threshold - 1) <= len(looks) <= rounds * members * (members - 1)

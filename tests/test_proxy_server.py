@@ -22,6 +22,7 @@ from chaoskit.toxiproxy import ProxySpec, ToxiproxyClient
 OWNER = (10001, 10001)
 NUMBER = os.getpid() % 250
 BRIDGE, HOST, ADDRESS = f"ckt{os.getpid()}", f"10.94.{NUMBER}.1", f"10.94.{NUMBER}.5"
+DEVICE = f"{BRIDGE}m"
 LINK = f"10.94.{NUMBER}.129"
 
 
@@ -45,23 +46,30 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     assert made.finish() == ()
 
 
-def server(*, device: str = f"{BRIDGE}m") -> ProxyServer:
-    leg = Leg("n1>n2", LINK, "192.0.2.1", HOST)
-    # The kernel takes a network's devices away some time after its last process.
-    wait_until(lambda: device not in devices(), what="the device's end", timeout_s=30)
-    berth = Berth(ADDRESS, 24, f"10.94.{NUMBER}.128/25", BRIDGE, device)
-    return ProxyServer("ck-mesh", berth, [leg], owner=OWNER)
+def await_end_of_device() -> None:
+    """The kernel takes a network's devices away some time after its last process."""
+    wait_until(lambda: DEVICE not in devices(), what="the device's end", timeout_s=30)
 
 
 def devices() -> str:
     return ip("-o", "link", "show")
 
 
+@pytest.fixture
+def made(journal: Journal) -> Iterator[ProxyServer]:
+    """A server that has not been started; stopped when the test has not done it."""
+    leg = Leg("n1>n2", LINK, "192.0.2.1", HOST)
+    berth = Berth(ADDRESS, 24, f"10.94.{NUMBER}.128/25", BRIDGE, DEVICE)
+    server = ProxyServer("ck-mesh", berth, [leg], owner=OWNER)
+    yield server
+    server.stop(journal)
+    await_end_of_device()
+
+
 @pytest.mark.engine
 def test_it_forwards_its_links_counts_them_and_is_gone_with_its_device(
-    bridge: str, journal: Journal, tmp_path: Path
+    bridge: str, made: ProxyServer, journal: Journal, tmp_path: Path
 ) -> None:
-    made = server()
     made.start(journal, log=tmp_path / "log")
     (entry,) = journal.outstanding()
     assert (entry.kind, entry.identity) == (Kind.PROCESS, "ck-mesh")
@@ -91,55 +99,56 @@ def test_it_forwards_its_links_counts_them_and_is_gone_with_its_device(
             connection.sendall(b"x" * 100)
             assert other.recv(200) == b"x" * 100
         assert made.counters.read()["n1>n2"].opened == 2
-    assert f"{BRIDGE}m" in devices()
+    assert DEVICE in devices()
 
     made.stop(journal)
     assert not proc.alive(process.pid)
     assert journal.outstanding() == ()
-    wait_until(lambda: f"{BRIDGE}m" not in devices(), what="the device's end", timeout_s=30)
+    await_end_of_device()
     made.stop(journal)  # twice is fine
 
 
 @pytest.mark.engine
 def test_a_server_that_ends_at_once_is_told_with_its_last_words(
-    bridge: str, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bridge: str,
+    made: ProxyServer,
+    journal: Journal,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     program = tmp_path / "toxiproxy-server"
     program.write_bytes(Path("/bin/false").resolve().read_bytes())
     program.chmod(0o755)
     monkeypatch.setattr(proxy_server, "server_binary", lambda: program)
-    made = server()
     with pytest.raises(ChaosError, match="ck-mesh ended at once with 1"):
         made.start(journal, log=tmp_path / "log")
-    made.stop(journal)
 
 
 @pytest.mark.engine
 def test_one_that_may_not_be_run_is_told(
-    bridge: str, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bridge: str,
+    made: ProxyServer,
+    journal: Journal,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     program = tmp_path / "toxiproxy-server"
     program.touch(mode=0o600)
     monkeypatch.setattr(proxy_server, "server_binary", lambda: program)
-    made = server()
     with pytest.raises(ChaosError, match=r"cannot start .*toxiproxy-server: Permission denied"):
         made.start(journal, log=tmp_path / "log")
-    made.stop(journal)
 
 
 @pytest.mark.engine
-def test_without_its_bridge_nothing_is_started(journal: Journal, tmp_path: Path) -> None:
-    made = server()
+def test_without_its_bridge_nothing_is_started(
+    made: ProxyServer, journal: Journal, tmp_path: Path
+) -> None:
     with pytest.raises(ChaosError, match="ip -batch failed"):
         made.start(journal, log=tmp_path / "log")
     assert made._process is None
-    made.stop(journal)
-    wait_until(lambda: f"{BRIDGE}m" not in devices(), what="the device's end", timeout_s=30)
 
 
-def test_before_its_start_it_has_neither_network_nor_counters(journal: Journal) -> None:
-    made = server()
+def test_before_its_start_it_has_neither_network_nor_counters(made: ProxyServer) -> None:
     for ask in (lambda: made.counters, lambda: made.namespace):
         with pytest.raises(ChaosError, match="ck-mesh has not been started"):
             ask()
-    made.stop(journal)

@@ -146,8 +146,9 @@ def _documented_downgrade(etcd: Cluster, member: str, old: str) -> None:
 
 def _back_and_forth(etcd: Cluster, upgrade: Upgrade, old: str) -> bool:
     """Take a member to the old release and forward again; answers whether it came up there."""
-    apply(Upgrade(upgrade.node, to=old), to=etcd, may_exit=True, asks=True)
-    up = _is_up(etcd, upgrade.node, etcd.system.release(old).version)
+    member = str(upgrade.node)
+    apply(Upgrade(member, to=old), to=etcd, may_exit=True, asks=True)
+    up = _is_up(etcd, member, etcd.system.release(old).version)
     apply(upgrade, to=etcd)
     etcd.await_steady_state(timeout_s=30)
     return up
