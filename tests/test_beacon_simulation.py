@@ -55,7 +55,7 @@ def test_every_round_is_made_by_everyone_within_moments_of_its_time(
         assert node.answers == []
 
 
-def test_thousands_of_rounds_are_simulated_in_a_second(
+def test_thousands_of_rounds_take_no_more_events_each_than_a_few(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     world = started(fast_world(seed=1, members=5, threshold=3))
@@ -68,7 +68,8 @@ def test_thousands_of_rounds_are_simulated_in_a_second(
             f"\n5 members: {3000 / taken_s:.0f} rounds, {world.events / taken_s:.0f} events "
             "a CPU second"
         )
-    assert 3000 / taken_s > 1000
+    # Of five members each wakes and sends four partials, whatever came before; each starts once.
+    assert world.events <= 3000 * 5 * (1 + 4) + 5
 
 
 def test_who_is_down_costs_no_round_while_a_threshold_is_up() -> None:
