@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit import identity, journal, reaper
+from chaoskit import identity, journal
 from chaoskit.clock import wait_until
 from chaoskit.identity import Identity, Standing
-from chaoskit.journal import Journal
 from chaoskit.sweep import remove_run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
