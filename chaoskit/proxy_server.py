@@ -81,7 +81,7 @@ class ProxyServer:
         counters.install(link_range=self._berth.link_range)
         self._counters = counters
         journal.will_create(Kind.PROCESS, self.name)
-        namespace.run(lambda: self._spawn(binary, journal, log), timeout_s=_CALL_TIMEOUT_S)
+        self._spawn(binary, journal, log)
         namespace.run(
             lambda: wait_until(
                 lambda: self._answers(log),
@@ -106,13 +106,27 @@ class ProxyServer:
         )
 
     def _spawn(self, binary: Path, journal: Journal, log: Path) -> None:
-        """Inside: the server. By a descriptor, since its user may not see the folder it lies in."""
+        """
+        The server in its network, under its owner, without groups and capabilities.
+
+        By nsenter(1), which becomes the server, and from a thread that is in no network of ours: a
+        fork in such a thread runs handlers of libraries there (gRPC starts its threads anew), and
+        they would stay in that network. By a descriptor, since its owner may not see the folder
+        that the binary lies in.
+        """
+        user, group = self._owner
         descriptor = os.open(binary, os.O_RDONLY)
         try:
             with log.open("ab") as file:
                 self._process = subprocess.Popen(
-                    ["toxiproxy-server", "-host", self.address, "-port", str(API_PORT)],
-                    executable=f"/proc/self/fd/{descriptor}",
+                    [
+                        "nsenter",
+                        f"--net=/proc/{os.getpid()}/task/{self.namespace.pid}/ns/net",
+                        f"--setuid={user}",
+                        f"--setgid={group}",
+                        f"/proc/self/fd/{descriptor}",
+                        *("-host", self.address, "-port", str(API_PORT)),
+                    ],
                     pass_fds=(descriptor,),
                     cwd="/",
                     env=journal.environment(),
@@ -120,9 +134,6 @@ class ProxyServer:
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    user=self._owner[0],
-                    group=self._owner[1],
-                    extra_groups=(),
                 )
         except OSError as error:
             raise ChaosError(f"cannot start {binary}: {error.strerror}") from error

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from chaoskit import proc, proxy_server
@@ -135,7 +136,7 @@ def test_one_that_may_not_be_run_is_told(
     program = tmp_path / "toxiproxy-server"
     program.touch(mode=0o600)
     monkeypatch.setattr(proxy_server, "server_binary", lambda: program)
-    with pytest.raises(ChaosError, match=r"cannot start .*toxiproxy-server: Permission denied"):
+    with pytest.raises(ChaosError, match=r"ended at once with 126: .*Permission denied"):
         made.start(journal, log=tmp_path / "log")
 
 
@@ -152,3 +153,18 @@ def test_before_its_start_it_has_neither_network_nor_counters(made: ProxyServer)
     for ask in (lambda: made.counters, lambda: made.namespace):
         with pytest.raises(ChaosError, match="ck-mesh has not been started"):
             ask()
+
+
+@pytest.mark.engine
+def test_no_other_thread_of_ours_comes_into_its_network(
+    bridge: str, made: ProxyServer, journal: Journal, tmp_path: Path
+) -> None:
+    """Before a fork gRPC ends its threads; it starts them again in the thread that forked."""
+    with grpc.insecure_channel(f"{HOST}:1") as channel:
+        channel.subscribe(lambda _: None, try_to_connect=True)
+        made.start(journal, log=tmp_path / "log")
+        inside = Path(f"/proc/self/task/{made.namespace.pid}/ns/net").stat().st_ino
+        tasks = {path for path in Path("/proc/self/task").iterdir() if path.name.isdigit()}
+        assert len(tasks) > 3, "gRPC has threads"
+        networks = {path.name: (path / "ns/net").stat().st_ino for path in tasks if path.exists()}
+        assert [one for one in networks if networks[one] == inside] == [str(made.namespace.pid)]
