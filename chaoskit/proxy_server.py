@@ -112,7 +112,7 @@ class ProxyServer:
         By nsenter(1), which becomes the server, and from a thread that is in no network of ours: a
         fork in such a thread runs handlers of libraries there (gRPC starts its threads anew), and
         they would stay in that network. By a descriptor, since its owner may not see the folder
-        that the binary lies in.
+        that the binary lies in; by a shell, so that it has its name in a list of processes.
         """
         user, group = self._owner
         descriptor = os.open(binary, os.O_RDONLY)
@@ -124,6 +124,7 @@ class ProxyServer:
                         f"--net=/proc/{os.getpid()}/task/{self.namespace.pid}/ns/net",
                         f"--setuid={user}",
                         f"--setgid={group}",
+                        *("bash", "-c", 'exec -a toxiproxy-server "$0" "$@"'),
                         f"/proc/self/fd/{descriptor}",
                         *("-host", self.address, "-port", str(API_PORT)),
                     ],

@@ -78,6 +78,7 @@ def test_it_forwards_its_links_counts_them_and_is_gone_with_its_device(
     assert process is not None
     environment = Path(f"/proc/{process.pid}/environ").read_text()
     assert f"CHAOSKIT_RUN={journal.run}" in environment, "the reaper knows it by this"
+    assert proc.command_line(process.pid)[0] == "toxiproxy-server", "what a person sees"
     status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     said = {line.split(":")[0]: line.split(":")[1].split() for line in status}
     assert said["Uid"] == said["Gid"] == ["10001"] * 4
