@@ -1,12 +1,13 @@
 """
 Where a system's artifacts lie on this host.
 
-Owns: finding the file of a node that a fault names as people do ("share"). Refuses: names that the
-system does not declare, folders, and files that are not there; nothing is opened here.
+Owns: finding the file of a node that a fault names as people do ("share"), and overwriting it.
+Refuses: names that the system does not declare, folders, and files that are not there.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from chaoskit.cluster import Cluster
@@ -24,3 +25,11 @@ def file_of(cluster: Cluster, node: str, name: str) -> Path:
     if not path.is_file():
         raise NotApplicable(f"{name} of {node} is no file ({found[name].path})")
     return path
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Replace the content, durably; the file's owner and mode stay. Raises OSError."""
+    with path.open("r+b") as file:
+        file.truncate()
+        file.write(content)
+        os.fsync(file.fileno())

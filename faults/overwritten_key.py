@@ -9,11 +9,10 @@ not there on both nodes or is the same on both.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import ClassVar
 
-from chaoskit.artifacts import file_of
+from chaoskit.artifacts import file_of, overwrite
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
 from chaoskit.fault import Testimony, target
@@ -44,10 +43,7 @@ class OverwrittenKey:
         node = cluster.node(self.node)
         anew = started_anew(node)
         node.stop()
-        with path.open("r+b") as file:  # its owner and mode stay
-            file.truncate()
-            file.write(content)
-            os.fsync(file.fileno())
+        overwrite(path, content)
         lay = read_at_start(node, path, wanted=lambda text: text == content)
         node.start()
         return Testimony(probes=[anew, lay], within_s=_WITHIN_S)

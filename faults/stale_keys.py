@@ -8,13 +8,11 @@ well write them anew. Refuses: a node that does not run, and files that do not h
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from chaoskit.artifacts import file_of
+from chaoskit.artifacts import file_of, overwrite
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
 from chaoskit.fault import Testimony, target
@@ -54,18 +52,10 @@ class StaleKeys:
         anew = started_anew(node)
         node.stop()
         for path in paths:
-            _write(path, line.sub(b"", path.read_bytes()))
+            overwrite(path, line.sub(b"", path.read_bytes()))
         lay = [
             read_at_start(node, path, wanted=lambda text: line.search(text) is None)
             for path in paths
         ]
         node.start()
         return Testimony(probes=[anew, *lay], within_s=_WITHIN_S)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace the content; the file's owner and mode stay."""
-    with path.open("r+b") as file:
-        file.truncate()
-        file.write(content)
-        os.fsync(file.fileno())

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from chaoskit.artifacts import file_of
+from chaoskit.artifacts import file_of, overwrite
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
 from chaoskit.node import Folders
@@ -47,3 +47,17 @@ def test_a_file_is_found_where_it_lies(cluster: Cluster, name: str, content: byt
 def test_what_is_no_file_is_not_applicable(cluster: Cluster, name: str, says: str) -> None:
     with pytest.raises(NotApplicable, match=says):
         file_of(cluster, "a", name)
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"longer than what was there before"])
+def test_an_overwritten_file_keeps_its_mode_and_nothing_of_its_content(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "share"
+    path.write_bytes(b"what was there before")
+    path.chmod(0o600)
+    before = path.stat()
+    overwrite(path, content)
+    after = path.stat()
+    assert path.read_bytes() == content
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
