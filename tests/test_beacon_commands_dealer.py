@@ -114,6 +114,25 @@ def test_what_cannot_be_meant_is_refused(
     assert word in refused(tmp_path / "new", capsys, **{flag: value})
 
 
+def test_identities_say_that_they_use_tls_where_that_is_asked_for(tmp_path: Path) -> None:
+    for folder, more in ((tmp_path / "plain", []), (tmp_path / "secure", ["--tls"])):
+        asked = [*arguments(folder, as_left_by="v1.5.8"), *more]
+        assert commands_dealer.run(asked, NOW_S) == 0
+        for name in NODES:
+            network = layout.Network(folder / name, "default")
+            said = f"TLS = {'true' if more else 'false'}"
+            assert said in network.public_key.read_text()
+            assert network.group.read_text().count(said) == len(NODES)
+
+
+def test_files_that_say_nothing_of_tls_are_not_asked_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        commands_dealer.run([*arguments(tmp_path / "new"), "--tls"], NOW_S)
+    assert "v2.1.4 say nothing of TLS" in capsys.readouterr().err
+
+
 def test_every_release_leaves_a_vintage_that_is_known() -> None:
     assert set(VINTAGE_OF.values()) == set(VINTAGES)
 

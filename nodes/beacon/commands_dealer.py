@@ -18,6 +18,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nodes import bls
@@ -38,6 +39,9 @@ def run(arguments: Sequence[str], now_s: float) -> int:
             f"argument --as-left-by: unknown release {given.as_left_by!r}; "
             f"known: {', '.join(VINTAGE_OF)}"
         )
+    vintage = VINTAGES[VINTAGE_OF[given.as_left_by]]
+    if given.tls and vintage.tls is None:
+        flags.error(f"argument --tls: the files of {given.as_left_by} say nothing of TLS")
     addresses = dict(given.node)
     if len(addresses) != len(given.node):
         flags.error("argument --node: two nodes have one name")
@@ -50,7 +54,7 @@ def run(arguments: Sequence[str], now_s: float) -> int:
             catchup_period_s=given.catchup_period,
             genesis_s=given.genesis or math.ceil(now_s + given.genesis_in),
             beacon_id=given.beacon_id,
-            vintage=VINTAGES[VINTAGE_OF[given.as_left_by]],
+            vintage=replace(vintage, tls=True) if given.tls else vintage,
         )
     except ValueError as error:
         flags.error(str(error))
@@ -162,5 +166,8 @@ def _flags() -> argparse.ArgumentParser:
     genesis.add_argument("--genesis", type=_time, metavar="UNIX", help="when round 1 is")
     genesis.add_argument("--genesis-in", type=_duration, metavar="DURATION", help="from now")
     flags.add_argument("--beacon-id", type=_beacon_id, default=DEFAULT_ID, help="the network")
+    flags.add_argument(
+        "--tls", action="store_true", help="identities say that they use TLS (before v2.0.2)"
+    )
     flags.add_argument("--scheme", choices=list(bls.SCHEMES), default=bls.DEFAULT_SCHEME)
     return flags
