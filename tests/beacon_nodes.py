@@ -26,9 +26,10 @@ from nodes.beacon.dealer import VINTAGES, Dealt, deal, leave
 from nodes.beacon.eventlog import Log, to_stderr
 from nodes.beacon.group import DEFAULT_ID
 from nodes.beacon.meters import Meters
-from nodes.beacon.options import Dialling, Options
+from nodes.beacon.options import Options
 from nodes.beacon.process import Daemon
 from nodes.beacon.releases import SURFACES
+from nodes.beacon.transport import Dialling
 from nodes.beacon.wire import silence_library
 
 HOST = "127.0.0.1"

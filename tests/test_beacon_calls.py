@@ -16,7 +16,7 @@ import trustme
 from nodes import bls
 from nodes.beacon import calls, layout
 from nodes.beacon.calls import CallFailed, Code, Method, Stream
-from nodes.beacon.options import Certificate, Dialling
+from nodes.beacon.options import Certificate
 from nodes.beacon.packets import Packets
 from nodes.beacon.process import Daemon
 from nodes.beacon.proto import drand_pb2 as drand
@@ -24,6 +24,7 @@ from nodes.beacon.proto import health_pb2 as health
 from nodes.beacon.releases import SURFACES
 from nodes.beacon.store import FILE_NAME
 from nodes.beacon.surface_view import ConnectionState
+from nodes.beacon.transport import Dialling
 from nodes.beacon.wire import Channel
 from tests.beacon_nodes import (
     HOST,

@@ -21,8 +21,9 @@ from nodes.beacon.commands_start import Endpoint, Wanted, read
 from nodes.beacon.commands_verbs import Action, tree, verb_named
 from nodes.beacon.commands_words import CommandFailed
 from nodes.beacon.errors import BeaconError
-from nodes.beacon.options import Certificate, Dialling
+from nodes.beacon.options import Certificate
 from nodes.beacon.releases import SURFACES
+from nodes.beacon.transport import Dialling
 
 RELEASES = tuple(SURFACES)
 V1, V2 = RELEASES
@@ -45,7 +46,7 @@ def test_a_v1_in_plaintext() -> None:
     options = found.options
     assert (options.folder, options.surface.release) == (Path("/f"), V1)
     assert (options.control_port, options.verbose) == (1234, True)
-    assert (options.dialling, options.certificate) == (Dialling.PLAINTEXT, None)
+    assert (options.dialling, options.certificate) == (Dialling.AS_IDENTITIES_SAY, None)
     assert options.private_listen == "0.0.0.0:4444"
     assert (options.beacon_id, options.trusted) == (None, None)
     assert (found.public, found.metrics) == (None, None)

@@ -27,9 +27,8 @@ from nodes.beacon.eventlog import LibraryLines, Log, to_stderr
 from nodes.beacon.http_server import listening
 from nodes.beacon.http_sites import MetricsSite, PublicSite
 from nodes.beacon.meters import Meters
-from nodes.beacon.options import PORT_AT_MOST, Certificate, Dialling, Options
+from nodes.beacon.options import PORT_AT_MOST, Certificate, Options
 from nodes.beacon.process import Daemon
-from nodes.beacon.releases import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,9 @@ def start(context: Context) -> int:
 def read(context: Context) -> Wanted:
     """What the command line asks for; raises CommandFailed."""
     given = context.given
-    v1 = context.surface.line is Line.V1
+    transport = context.surface.transport
     insecure = given.on("tls-disable")
-    if v1 and insecure and (given.is_set("tls-cert") or given.is_set("tls-key")):
+    if transport.ends_tls and insecure and (given.is_set("tls-cert") or given.is_set("tls-key")):
         raise CommandFailed(
             "option 'tls-disable' used with 'tls-cert' or 'tls-key': combination is not valid"
         )
@@ -72,7 +71,7 @@ def read(context: Context) -> Wanted:
     if not given.text("private-listen"):
         raise CommandFailed("can't instantiate drand daemon private listen address cannot be empty")
     certificate = None
-    if v1 and not insecure:
+    if transport.ends_tls and not insecure:
         if not (given.is_set("tls-cert") and given.is_set("tls-key")):
             raise CommandFailed(
                 "can't instantiate drand daemon: wanted --tls-cert and --tls-key, or --tls-disable"
@@ -88,7 +87,7 @@ def read(context: Context) -> Wanted:
             private_listen=given.text("private-listen"),
             control_port=int(port),
             certificate=certificate,
-            dialling=_dialling(context),
+            dialling=transport.dialling(built_insecure=context.conn_insecure),
             trusted=context.trusted(),
             beacon_id=context.network() if given.is_set("id") else None,
             check_versions=context.environment.get("DISABLE_VERSION_CHECK") != "1",
@@ -101,13 +100,6 @@ def read(context: Context) -> Wanted:
         _endpoint(given.text("public-listen"), "--public-listen", None),
         _endpoint(given.text("metrics"), "--metrics", "127.0.0.1"),
     )
-
-
-def _dialling(context: Context) -> Dialling:
-    if context.surface.line is Line.V1:
-        insecure = context.given.on("tls-disable")
-        return Dialling.PLAINTEXT if insecure else Dialling.AS_IDENTITIES_SAY
-    return Dialling.PLAINTEXT if context.conn_insecure else Dialling.TLS
 
 
 def _endpoint(text: str, flag: str, host: str | None) -> Endpoint | None:

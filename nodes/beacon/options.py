@@ -8,21 +8,13 @@ certificate without its key. How they are spelt on a command line is the command
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from nodes.beacon.group import canonical_id
 from nodes.beacon.releases import Surface
+from nodes.beacon.transport import Dialling
 
 PORT_AT_MOST = 65535
-
-
-class Dialling(Enum):
-    """How other members are dialled."""
-
-    PLAINTEXT = "v1 with --tls-disable, v2 built with conn_insecure"
-    TLS = "v2"
-    AS_IDENTITIES_SAY = "v1: TLS where the group's file says TLS = true"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ from nodes.beacon.calls import (
     Method,
 )
 from nodes.beacon.meters import Meters
-from nodes.beacon.options import Dialling
 from nodes.beacon.proto import drand_pb2 as drand
 from nodes.beacon.proto import health_pb2 as health
 from nodes.beacon.surface_view import ConnectionState
+from nodes.beacon.transport import Dialling
 from nodes.beacon.wire import Channel
 
 CALL_S = 5.0
@@ -119,6 +119,7 @@ class Peers:
             tls = {
                 Dialling.PLAINTEXT: False,
                 Dialling.TLS: True,
+                Dialling.TLS_OR_FALLEN_BACK: True,
                 Dialling.AS_IDENTITIES_SAY: self._says_tls.get(address, False),
             }[self._dialling]
             channel = Channel(address, tls=tls, trusted=self._trusted)

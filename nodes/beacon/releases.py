@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
+from nodes.beacon.transport import IN_THE_BINARY, TLS_OR_INSECURE_BUILD, Transport
+
 VINTAGE_OF: Mapping[str, str] = MappingProxyType(
     {
         "v1.4.9": "v1.4",
@@ -75,13 +77,14 @@ class Surface:
     What a release looks like from outside.
 
     `version`: what it calls itself, which is not always its tag. `calls`: the methods that its
-    metrics list from the start, sorted as there.
+    metrics list from the start, sorted as there. `transport`: how its members reach each other.
     """
 
     release: str
     version: str
     line: Line
     calls: tuple[Call, ...]
+    transport: Transport
 
 
 _SURFACES = (
@@ -103,6 +106,7 @@ _SURFACES = (
             Call("drand.Protocol", "Status", UNARY),
             Call("drand.Protocol", "SyncChain", SERVER_STREAM),
         ),
+        IN_THE_BINARY,
     ),
     Surface(
         "v2.1.4",
@@ -123,6 +127,7 @@ _SURFACES = (
             Call("drand.Protocol", "SyncChain", SERVER_STREAM),
             Call("grpc.health.v1.Health", "Watch", SERVER_STREAM),
         ),
+        TLS_OR_INSECURE_BUILD,
     ),
 )
 SURFACES: Mapping[str, Surface] = MappingProxyType({one.release: one for one in _SURFACES})
