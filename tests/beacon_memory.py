@@ -40,7 +40,7 @@ class MemoryNetwork:
     def last(self) -> Beacon:
         return self._stored[max(self._stored)] if self._stored else self._genesis
 
-    def get(self, round_number: int) -> Beacon | None:
+    async def get(self, round_number: int) -> Beacon | None:
         return self._stored.get(round_number)
 
     async def wait_for(self, round_number: int, timeout_s: float) -> Beacon | None:

@@ -26,9 +26,11 @@ from nodes.beacon.dealer import VINTAGES, Dealt, deal, leave
 from nodes.beacon.eventlog import Log, to_stderr
 from nodes.beacon.group import DEFAULT_ID
 from nodes.beacon.meters import Meters
+from nodes.beacon.network import Network
 from nodes.beacon.options import Options
 from nodes.beacon.process import Daemon
 from nodes.beacon.releases import SURFACES
+from nodes.beacon.store import READ_ROUNDS_AT_MOST
 from nodes.beacon.transport import Dialling
 from nodes.beacon.wire import silence_library
 
@@ -223,8 +225,10 @@ def chains_of(daemons: Sequence[Daemon], beacon_id: str = DEFAULT_ID) -> Iterato
     """Each node's signatures, from round 1 on."""
     for daemon in daemons:
         network = next(one for one in daemon.networks() if one.beacon_id == beacon_id)
-        found = (network.get(number) for number in range(1, network.last().round + 1))
-        yield [beacon.signature for beacon in found if beacon is not None]
+        assert isinstance(network, Network)
+        last = network.last().round
+        assert last <= READ_ROUNDS_AT_MOST
+        yield [beacon.signature for beacon in network.rounds.read(1, last)]
 
 
 if __name__ == "__main__":

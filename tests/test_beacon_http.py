@@ -264,7 +264,7 @@ def test_a_round_that_this_node_lacks_is_its_own_fault(release: str) -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_store_that_cannot_be_read_is_a_servers_error(release: str) -> None:
-    def unreadable(round_number: int) -> Beacon | None:
+    async def unreadable(round_number: int) -> Beacon | None:
         raise StoreFailed(f"no disk for round {round_number}")
 
     async def work() -> None:

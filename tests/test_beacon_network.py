@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
 from nodes.beacon import calls, layout
 from nodes.beacon import network as module
+from nodes.beacon import store as store_module
 from nodes.beacon.calls import CallFailed, CallRefused
 from nodes.beacon.clocking import SystemClock
 from nodes.beacon.diskwork import DiskWork
@@ -227,6 +229,77 @@ def test_a_network_that_is_refused_leaves_the_others_and_can_be_loaded_when_repa
             async with running(options, node.clock):
                 pass
         assert foreign.read_bytes() != content
+
+    asyncio.run(run())
+
+
+def test_old_rounds_are_waited_for_off_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a disk does not answer whoever asks for a round not in memory, all else goes on."""
+    monkeypatch.setattr(store_module, "RECENT_ROUNDS", 2)
+    monkeypatch.setattr(module, "READS_AT_MOST", 3)
+
+    async def run() -> None:
+        async with alone(tmp_path) as node:
+            one = node.network("one")
+            for number in range(1, 7):
+                node.to_round(number)
+                assert await one.wait_for(number, 10)
+            oldest = one.rounds.read(1, 1)[0]
+            assert await one.get(1) == oldest
+            assert await one.get(0) is None
+            assert await one.get(7) is None
+            let, read = threading.Event(), one.rounds.read
+
+            def slow(first: int, count: int) -> Sequence[Beacon]:
+                let.wait()
+                return read(first, count)
+
+            one.rounds.read = slow  # type: ignore[method-assign]
+            channel = Channel(node.daemon.private_address, tls=False, trusted=None)
+            metadata = drand.Metadata(beaconID="one")
+            asked = drand.PublicRandRequest(round=1, metadata=metadata)
+            # One is being read, three wait: another is told so, whoever has given up.
+            waiting = []
+            for count in range(4):
+                waiting.append(
+                    asyncio.ensure_future(channel.call(calls.PUBLIC_RAND, asked, timeout_s=20))
+                )
+                await until("it is taken up", lambda: one._reading.waiting == count)  # noqa: B023
+            with pytest.raises(CallFailed, match="the store cannot be read"):
+                await channel.call(calls.PUBLIC_RAND, asked, timeout_s=10)
+            for number in (7, 8):
+                node.to_round(number)
+                assert await one.wait_for(number, 10)
+            latest = drand.PublicRandRequest(metadata=metadata)
+            assert (await channel.call(calls.PUBLIC_RAND, latest, timeout_s=10)).round == 8
+            assert not any(task.done() for task in waiting)
+            let.set()
+            found = await asyncio.gather(*waiting)
+            assert {packet.signature for packet in found} == {oldest.signature}
+            await channel.close()
+
+    asyncio.run(run())
+
+
+def test_a_last_round_that_does_not_verify_is_refused_and_left_alone(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with alone(tmp_path) as node:
+            node.to_round(1)
+            for beacon_id in ("one", "two"):
+                assert await node.network(beacon_id).wait_for(1, 10)
+            options = node.daemon.options
+        path = layout.Network(options.folder, "one").database / FILE_NAME
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("UPDATE rounds SET signature = ?", (b"\x80" + bytes(95),))
+            database.commit()
+        content = path.read_bytes()
+        async with running(options, node.clock) as (daemon, lines):
+            assert [network.beacon_id for network in daemon.networks()] == ["two"]
+            (said,) = lines.records(level="ERROR", msg="beacon id [one]: left out")
+            assert "round 1 does not verify under the group's key" in str(said["err"])
+        assert path.read_bytes() == content
 
     asyncio.run(run())
 

@@ -54,15 +54,18 @@ def test_rounds_are_read_back_as_they_were_appended(
     beacons = made(40, chained=chained)
     with opened(tmp_path / "db", chained=chained) as store:
         assert store.last() == SEED
-        assert store.get(1) is None
+        assert store.recent(1) is None
         append(store, beacons)
-        assert [store.get(number) for number in range(1, 41)] == beacons
+        assert store.read(1, 40) == beacons
     with opened(tmp_path / "db", chained=chained) as store:
         assert store.last() == beacons[-1]
-        assert [store.get(number) for number in range(1, 41)] == beacons
-        assert store.get(0) is None
-        assert store.get(41) is None
-        assert store.get(2**64 - 1) is None
+        for number in range(1, 41):
+            assert store.read(number, 1) == [beacons[number - 1]]
+        # In memory are five, and where a round holds the one before, that one is one of them.
+        near = [store.recent(number) for number in range(36 + chained, 41)]
+        assert near == beacons[35 + chained :]
+        for number in (0, 35 + chained, 41, 2**64 - 1):
+            assert store.recent(number) is None
         assert store.read(1, 3) == beacons[:3]
         assert store.read(38, 10) == beacons[37:]
         assert store.read(41, 10) == []
@@ -93,12 +96,10 @@ def test_what_was_appended_is_synchronised_with_full(tmp_path: Path) -> None:
 
 
 def test_readers_wait_for_no_writer(tmp_path: Path) -> None:
-    """While a write holds the file, rounds are read on both readers."""
+    """While a write holds the file, rounds are read."""
     with opened(tmp_path) as store:
         append(store, made(2))
         store._writer.execute("BEGIN IMMEDIATE")
-        store._recent.clear()
-        assert store.get(2) == made(2)[1]
         assert store.read(1, 2) == made(2)
         store._writer.execute("ROLLBACK")
 

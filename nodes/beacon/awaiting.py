@@ -37,7 +37,7 @@ class Awaiting:
         """Round 0, without a seed."""
         return Beacon(0, b"", b"")
 
-    def get(self, round_number: int) -> Beacon | None:  # noqa: ARG002 - the view's
+    async def get(self, round_number: int) -> Beacon | None:  # noqa: ARG002 - the view's
         """Nothing is stored."""
         return None
 

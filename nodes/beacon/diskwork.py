@@ -27,6 +27,11 @@ class DiskWork:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How much there is to do after what is being done."""
+        return self._queue.qsize()
+
     async def do(
         self, work: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs
     ) -> Result:

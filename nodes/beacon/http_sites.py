@@ -160,7 +160,7 @@ class PublicSite:
     async def _stored(self, network: NetworkView, round_number: int) -> Beacon | None:
         if self._surface.line is Line.V2 and round_number == network.last().round + 1:
             return await self._coming(network, round_number, ASK_S)
-        return network.get(round_number)
+        return await network.get(round_number)
 
     async def _coming(
         self, network: NetworkView, round_number: int, timeout_s: float

@@ -63,12 +63,14 @@ from nodes.beacon.outgoing import Outgoing
 from nodes.beacon.packets import Packets
 from nodes.beacon.peers import Peers
 from nodes.beacon.signing import GroupSigning
-from nodes.beacon.store import NoRoom
+from nodes.beacon.store import NoRoom, StoreFailed
 from nodes.beacon.store import Store as Rounds
 from nodes.beacon.turns import Turns
 
 WAITING_AT_MOST = 64
 """Partials of one connection that wait for their turn."""
+READS_AT_MOST = 256
+"""Single rounds that are read from the disk, or wait for it; more are refused."""
 ROOM_LOOK_S = 1.0
 DISK_S = 3.0
 """How long the end of a network waits for its disk."""
@@ -137,9 +139,17 @@ class Network:
         """The last round on the disk; round 0, whose signature is the seed, where none is."""
         return self.rounds.last()
 
-    def get(self, round_number: int) -> Beacon | None:
-        """A stored round from 1 on; None where it is not here."""
-        return self.rounds.get(round_number)
+    async def get(self, round_number: int) -> Beacon | None:
+        """A stored round from 1 on; None where it is not here; raises StoreFailed."""
+        if not 0 < round_number <= self.last().round:
+            return None
+        near = self.rounds.recent(round_number)
+        if near is not None:
+            return near
+        if self._reading.waiting >= READS_AT_MOST:
+            raise StoreFailed(f"{READS_AT_MOST} readers are waiting for the disk")
+        read = await self.read(round_number, 1)
+        return read[0] if read else None
 
     async def wait_for(self, round_number: int, timeout_s: float) -> Beacon | None:
         """The round as soon as it is stored, None when it is not within this time."""
@@ -149,7 +159,7 @@ class Network:
                     await self._news.wait()
         except TimeoutError:
             return None
-        return self.get(round_number)
+        return await self.get(round_number)
 
     def expected_round(self) -> int:
         """The round whose time it is."""

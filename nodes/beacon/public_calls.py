@@ -62,7 +62,7 @@ class PublicCalls:
                 if beacon is None:
                     raise CallRefused(Code.UNKNOWN, f"waited too long for next beacon {wanted}")
             else:
-                beacon = network.get(wanted)
+                beacon = await network.get(wanted)
         except StoreFailed as error:
             raise CallRefused(Code.UNAVAILABLE, "the store cannot be read") from error
         if beacon is None:

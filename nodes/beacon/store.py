@@ -11,7 +11,7 @@ Rules:
 * A row is a round and its signature. The signature before it is the row's before it, and that of
   round 1 the genesis seed: kept once, they cannot disagree.
 * `append` is for one thread of its own and may take as long as the disk does. Reading waits for
-  no write. The rounds last stored are read from memory.
+  no write. The rounds last stored are read from memory, on the loop; older ones on a thread.
 * Not drand's bbolt, though at its place: a file of the other kind is recognised and left alone.
 """
 
@@ -73,46 +73,43 @@ class Store:
         self.path = path
         self._lock = lock
         self._closed = False
-        self._writer, self._reader, self._near = connections
+        self._writer, self._reader = connections
         self._reading = threading.Lock()
         self._chained = chained
         self._seed = genesis.signature
         self._recent: OrderedDict[int, bytes] = OrderedDict({0: genesis.signature})
         self._last = 0
-        rows = self._near.execute(
+        rows = self._reader.execute(
             "SELECT round, signature FROM rounds ORDER BY round DESC LIMIT ?", (RECENT_ROUNDS,)
         ).fetchall()
         for number, signature in reversed(rows):
             self._remember(number, _checked_signature(path, number, signature))
 
-    # ---- reading: on the loop ------------------------------------------------------------------
+    # ---- reading: on the loop, from memory -----------------------------------------------------
 
     def last(self) -> Beacon:
         """The last round; round 0 with the genesis seed where none is stored."""
-        beacon = self.get(self._last)
+        beacon = self.recent(self._last)
         return Beacon(0, b"", self._seed) if beacon is None else beacon
 
-    def get(self, number: int) -> Beacon | None:
-        """A stored round, from 1 on; None where it is not. Raises StoreFailed."""
-        if not 0 < number <= self._last:
-            return None
+    def recent(self, number: int) -> Beacon | None:
+        """One of the RECENT_ROUNDS last stored; None for any other, stored or not."""
         found = self._recent.get(number)
         before = self._recent.get(number - 1) if self._chained else b""
-        if found is not None and before is not None:
-            return Beacon(number, before, found)
-        read = self._range(self._near, number, 1)
-        return read[0] if read else None
+        if not number or found is None or before is None:
+            return None
+        return Beacon(number, before, found)
 
     # ---- reading: on any thread ----------------------------------------------------------------
 
     def read(self, first: int, count: int) -> Sequence[Beacon]:
         """Stored rounds from `first` on in order, READ_ROUNDS_AT_MOST; raises StoreFailed."""
         with self._reading:
-            return self._range(self._reader, first, min(count, READ_ROUNDS_AT_MOST))
+            return self._range(first, min(count, READ_ROUNDS_AT_MOST))
 
-    def _range(self, connection: sqlite3.Connection, first: int, count: int) -> Sequence[Beacon]:
+    def _range(self, first: int, count: int) -> Sequence[Beacon]:
         try:
-            rows = connection.execute(
+            rows = self._reader.execute(
                 "SELECT round, signature FROM rounds WHERE round BETWEEN ? AND ? ORDER BY round",
                 (first - 1, first + count - 1),
             ).fetchall()
@@ -164,7 +161,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
-        for connection in (self._near, self._reader, self._writer):
+        for connection in (self._reader, self._writer):
             connection.close()
         os.close(self._lock)
 
@@ -192,7 +189,7 @@ def open_store(folder: Path, chain_hash: bytes, genesis: Beacon, *, chained: boo
         fresh = _recognised(path)
         connections: list[sqlite3.Connection] = []
         try:
-            for _ in range(3):
+            for _ in range(2):
                 connections.append(_connected(path))
             # One that was interrupted while it was made holds nothing yet.
             if fresh or _is_empty(connections[0]):

@@ -5,8 +5,8 @@ Owns: the two interfaces, and the states of a connection. Refuses: nothing. The 
 both; tests of HTTP and metrics bring their own small ones. What the process has to tell the metrics
 (a round stored, a partial sent, a call answered) it tells to metrics.Meters, which it is given.
 
-Rules: everything here is called on the node's one asyncio loop. Only `wait_for` may take its time;
-everything else answers at once from memory or the node's own database. A database that cannot be
+Rules: everything here is called on the node's one asyncio loop. `wait_for` and `get` may take their
+time, as long as a disk does; everything else answers at once from memory. A database that cannot be
 read raises BeaconError.
 """
 
@@ -52,7 +52,7 @@ class NetworkView(Protocol):
         """The last stored round; round 0, whose signature is the genesis seed, where none is."""
         ...
 
-    def get(self, round_number: int) -> Beacon | None:
+    async def get(self, round_number: int) -> Beacon | None:
         """A stored round from 1 on, chained schemes with its previous signature; None: not here."""
         ...
 
