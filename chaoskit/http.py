@@ -3,22 +3,27 @@ JSON over HTTP to a node, for observers and clients.
 
 Owns: one pool of kept-alive connections with a time-out on every call, what went wrong as a word,
 and an observer made of a path and a function (`observe_json`). Refuses: retries, redirects, proxies
-from the environment, and status codes as exceptions: a node that answers 503 has answered.
+from the environment, and status codes as exceptions: a node that answers 503 has answered. Over TLS
+it takes whatever certificate is shown: who watches must see a node also while a fault lets it show
+a wrong one, and whether it is to be trusted is for chaoskit.handshake.
 """
 
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import urllib3
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NewConnectionError,
     ProtocolError,
     ReadTimeoutError,
+    SSLError,
 )
 
 from chaoskit.system import Endpoint, Observation, Unobserved
@@ -27,11 +32,35 @@ _OK = 200
 
 
 class NoAnswer(Exception):
-    """No HTTP answer came: `cause` is refused, timed_out, closed, or garbled (no JSON)."""
+    """
+    No HTTP answer came: `cause` is refused, timed_out, closed, garbled (no JSON), or no_tls (what
+    was asked over TLS does not speak it).
+    """
 
     def __init__(self, cause: str, url: str) -> None:
         super().__init__(f"{url}: {cause}")
         self.cause = cause
+
+
+class _Unverified(HTTPSConnection):
+    """TLS with whoever answers; a class, since urllib3 wants one."""
+
+    def connect(self) -> None:
+        """Connect; nobody was verified, and nobody was to be: else urllib3 warns of each one."""
+        super().connect()
+        self.is_verified = True
+
+
+class _UnverifiedPool(urllib3.HTTPSConnectionPool):
+    """Connections over TLS to one server, whoever it is."""
+
+    ConnectionCls = _Unverified
+
+    def __init__(self, host: str, port: int, **options: Any) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        super().__init__(host, port, cert_reqs="CERT_NONE", ssl_context=context, **options)
 
 
 class HttpClient:
@@ -43,6 +72,10 @@ class HttpClient:
             timeout=urllib3.Timeout(connect=timeout_s, read=timeout_s),
             retries=False,
         )
+        self._pool.pool_classes_by_scheme = {
+            "http": urllib3.HTTPConnectionPool,
+            "https": _UnverifiedPool,
+        }
 
     def get(self, url: str) -> tuple[int, dict[str, Any]]:
         """GET; answers the status and the JSON document. Raises NoAnswer."""
@@ -70,6 +103,8 @@ class HttpClient:
             raise NoAnswer("refused", url) from error
         except (ConnectTimeoutError, ReadTimeoutError) as error:
             raise NoAnswer("timed_out", url) from error
+        except SSLError as error:
+            raise NoAnswer("no_tls", url) from error
         except ProtocolError as error:
             raise NoAnswer("closed", url) from error
         except HTTPError as error:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from chaoskit import clock
+from chaoskit.certificates import Authority
 from chaoskit.http import HttpClient, NoAnswer, observe_json
 from chaoskit.system import Endpoint, Observation, Unobserved
 from tests.fakes import serving
@@ -115,6 +118,43 @@ def test_who_says_nothing_is_waited_for_as_long_as_was_said() -> None:
         http.get(URL)
     assert caught.value.cause == "timed_out"
     assert 0.2 <= clock.monotonic() - begun_s < 1.0
+
+
+# -- over TLS ------------------------------------------------------------------------------------
+
+SECURE = URL.replace("http:", "https:")
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> ssl.SSLContext:
+    """A server's side, with a certificate that expired, for another name, of an unknown issuer."""
+    leaf = Authority().issue(["nobody.invalid"], [], kind="expired")
+    file = tmp_path / "served.pem"
+    file.write_bytes(leaf.certificate_pem + leaf.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+def test_whoever_answers_over_tls_is_heard_without_a_warning(shown: ssl.SSLContext) -> None:
+    said = answer("200 x", b'{"height": 7}')
+
+    def behave(connection: socket.socket) -> None:
+        with shown.wrap_socket(connection, server_side=True) as session:
+            said(session)
+
+    with serving(ADDRESS, PORT, behave), client() as http:
+        assert http.get(SECURE) == (200, {"height": 7})
+
+
+def test_what_speaks_no_tls_is_told_from_what_hangs_up() -> None:
+    with serving(ADDRESS, PORT, answer("400 x", b"")), client() as http:
+        with pytest.raises(NoAnswer) as caught:
+            http.get(SECURE)
+        assert caught.value.cause == "no_tls"
+    with client() as http, pytest.raises(NoAnswer) as caught:
+        http.get(SECURE)
+    assert caught.value.cause == "refused"
 
 
 # -- an observer out of a path and a function ----------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from chaoskit import clock
+from chaoskit.certificates import Authority
 from chaoskit.errors import ChaosError
 from chaoskit.system import Endpoint, Operation, Placement, Rejected, Unobserved
 from suites.beacon import dealing
 from suites.beacon.client import SNAPSHOT_ROUNDS, BeaconClient, operations
-from suites.beacon.system import SYSTEM, beacon, command
+from suites.beacon.system import SYSTEM, beacon, command, files
 from suites.beacon.watching import failures, metrics_in, observe, rounds_due
 
 # two lines as v2.1.4 writes them, two as v1.5.8 does, and one that nobody wants
@@ -104,6 +105,18 @@ def test_a_sample_holds_what_the_promises_need() -> None:
         "behind": 0,
     }
     assert failed == {"n3": 7}
+
+
+def test_a_member_of_a_secure_group_that_serves_plaintext_is_still_watched() -> None:
+    made = node()
+    with serving(made) as endpoint:
+        seen = observe(endpoint, 5, secure=True)
+        client = BeaconClient(endpoint, 5, secure=True)
+        try:
+            read = client.invoke(Operation("get", {"round": "9"}))
+        finally:
+            client.close()
+    assert (seen.progress, read["signature"]) == (9, "s9")
 
 
 @pytest.mark.parametrize(("behind", "ready"), [(2, True), (3, False)])
@@ -268,6 +281,53 @@ def test_only_v1_is_told_to_do_without_tls() -> None:
     assert "--tls-disable" not in command(first)
     assert "--tls-disable" in command(old)
     assert command(first)[:4] == ["drand", "start", "--folder", "/data/drand"]
+
+
+SECURE = beacon(tls=True)
+
+
+def secured(**settings: str) -> Placement:
+    """A member of a group with TLS."""
+    authority = Authority()
+    (first, *_) = placements("v1.5.8", tls="on", **settings)
+    return replace(
+        first,
+        credential=authority.issue(["n1"], []),
+        authority_pem=authority.certificate_pem,
+    )
+
+
+def test_a_group_with_tls_is_one_of_v1_whose_identities_say_so() -> None:
+    assert {one.label.partition(".")[0] for one in SECURE.releases} == {"v1"}
+    for on in ("on", "off"):
+        for one in deal(placements("v1.5.8", tls=on))["n1"]:
+            if one.path.endswith(("drand_id.public", "drand_group.toml")):
+                assert (b"TLS = true" in one.content) is (on == "on")
+
+
+def test_a_member_with_tls_is_told_where_its_files_lie() -> None:
+    placement = secured()
+    argv = list(command(placement))
+    lie = {one.path: one for one in files(placement)}
+    for flag, path in (("--tls-cert", "tls/certificate.pem"), ("--tls-key", "tls/key.pem")):
+        assert argv[argv.index(flag) + 1] == f"/config/{path}"
+        assert lie[path].secret is (flag == "--tls-key")
+    trusted = argv[argv.index("--certs-dir") + 1]
+    assert [path for path in lie if f"/config/{path}".startswith(f"{trusted}/")] == [
+        "trusted/authority.pem"
+    ]
+    assert "--tls-disable" not in argv
+
+
+def test_a_member_without_its_certificate_still_knows_whom_to_trust() -> None:
+    (port,) = SECURE.linked_ports
+    placement = secured()
+    off = replace(placement, settings={**placement.settings, **port.plaintext})
+    argv = command(off)
+    assert "--tls-disable" in argv
+    assert "--tls-cert" not in argv
+    assert "--certs-dir" in argv
+    assert "--certs-dir" not in command(placements("v1.5.8")[0])
 
 
 @pytest.mark.parametrize(("nodes", "threshold"), [(5, 2), (5, 6), (4, 2), (13, 7)])

@@ -16,6 +16,7 @@ from typing import Any
 from chaoskit import clock
 from chaoskit.http import HttpClient, NoAnswer
 from chaoskit.system import Endpoint, Operation, Rejected
+from suites.beacon.asking import Asking
 from suites.beacon.watching import rounds_due
 
 SNAPSHOT_ROUNDS = 120
@@ -30,11 +31,11 @@ class Unanswered(Rejected):
 
 
 class BeaconClient:
-    """A client of one member."""
+    """A client of one member; `secure`: of a group that uses TLS."""
 
-    def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, timeout_s: float, *, secure: bool = False) -> None:
         self._http = HttpClient(timeout_s)
+        self._asking = Asking(self._http, endpoint, secure)
 
     def invoke(self, operation: Operation) -> Mapping[str, Any]:
         """Carry out `get`, `ahead`, `info` or `snapshot`; raises Rejected."""
@@ -101,7 +102,7 @@ class BeaconClient:
     def _answer(self, path: str) -> dict[str, Any]:
         """A document; nothing here changes anything, so what is not answered did not happen."""
         try:
-            status, text = self._http.text(self._endpoint.url("public", path))
+            status, text = self._asking.text(path)
         except NoAnswer as error:
             raise Unanswered(error.cause) from error
         if status != 200:  # its body is empty

@@ -34,8 +34,9 @@ def deal(
     """
     Each member's files, by name: one dealing a network, as the release's ceremony leaves them.
 
-    The settings `period_s`, `catchup_period_s` and `scheme` count; genesis is `genesis_in_s`
-    seconds from now. Raises ChaosError with the dealer's last words when it refuses.
+    The settings `period_s`, `catchup_period_s`, `scheme` and `tls` ("on": members' identities say
+    that they use it) count; genesis is `genesis_in_s` seconds from now. Raises ChaosError with the
+    dealer's last words when it refuses.
     """
     with tempfile.TemporaryDirectory(prefix="chaoskit-dealt-") as folder:
         for network in networks:
@@ -58,6 +59,8 @@ def _arguments(
     argv += ["--period", f"{settings['period_s']}s", "--scheme", settings["scheme"]]
     argv += ["--catchup-period", f"{settings['catchup_period_s']}s"]
     argv += ["--genesis-in", f"{genesis_in_s:g}s"]
+    if settings["tls"] == "on":
+        argv.append("--tls")
     for one in placements:
         argv += ["--node", f"{one.name}={first.hosts[one.name]}:{one.ports['private']}"]
     return argv

@@ -3,19 +3,24 @@ A beacon's group as a system under test: our node, and real drand by --chaos-ima
 
 Owns: how a member is started, from folders that our dealer dealt, and how it is watched and loaded.
 Refuses: what a member does; it is reached by its command line, HTTP and metrics alone, which are
-drand's: v1.5.8 says itself whether it speaks TLS, v2 speaks plaintext (a build with
+drand's: v1 says itself whether it speaks TLS, v2 speaks plaintext (a build with
 `conn_insecure`). Peers dial each other by the names in the group: the links lie behind these.
+
+In a group with TLS (v1 alone) the setting `tls` of a member is "on", or "off" for one that was
+started without its certificate; that covers its HTTP interface too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from chaoskit.releases import read_releases
 from chaoskit.system import (
     Artifact,
     ArtifactKind,
+    ConfigFile,
     InitialFile,
     Observation,
     Operation,
@@ -29,12 +34,15 @@ from chaoskit.system import (
 from suites.beacon import dealing
 from suites.beacon.client import BeaconClient, operations
 from suites.beacon.invariants import PROMISES
+from suites.beacon.margin import margin_is_told
+from suites.beacon.panels import panels
 from suites.beacon.punctuality import rounds_keep_time
 from suites.beacon.watching import failures, observe
 
 DEFAULT = "default"
 _MOST_NODES = 12
 _GENESIS_IN_S = 6.0
+_CERTIFICATE, _KEY, _TRUSTED = "tls/certificate.pem", "tls/key.pem", "trusted/authority.pem"
 
 
 def beacon(
@@ -45,12 +53,14 @@ def beacon(
     catchup_period_s: int = 0,
     scheme: str = "pedersen-bls-chained",
     networks: Sequence[str] = (DEFAULT,),
+    tls: bool = False,
 ) -> System:
     """
     `nodes` members named n1, n2, ... of one or more networks, `threshold` of them make a round.
 
-    `networks` are beacon ids; all members serve all of them in one daemon. Raises ValueError for a
-    threshold that is no majority, or a group of no or too many members.
+    `networks` are beacon ids; all members serve all of them in one daemon. With `tls` they dial and
+    serve TLS by certificates of the cluster's authority, which v1 alone can. Raises ValueError for
+    a threshold that is no majority, or a group of no or too many members.
     """
     if not nodes // 2 < threshold <= nodes <= _MOST_NODES:
         raise ValueError(f"{threshold} of {nodes} members: a majority of at most {_MOST_NODES}")
@@ -64,16 +74,28 @@ def beacon(
         name="beacon",
         nodes=tuple(f"n{number}" for number in range(1, nodes + 1)),
         ports=(
-            Port("private", 4444, linked=True, http2=True),
+            Port(
+                "private",
+                4444,
+                linked=True,
+                http2=True,
+                secure=tls,
+                plaintext={"tls": "off"} if tls else {},
+            ),
             Port("public", 8000),
             Port("metrics", 9000),
         ),
         quorum=threshold,
-        releases=read_releases(Path(__file__).with_name("releases.toml")),
+        releases=tuple(
+            one
+            for one in read_releases(Path(__file__).with_name("releases.toml"))
+            if one.label.startswith("v1.") or not tls
+        ),
         command=command,
         environment=environment,
+        files=files,
         initial_data=initial_data,
-        observe=observe,
+        observe=partial(observe, secure=tls),
         steady=steady,
         driven=False,
         progress_bound_s=12.0 + 4 * period_s,
@@ -83,22 +105,31 @@ def beacon(
             "period_s": str(period_s),
             "catchup_period_s": str(catchup_period_s),
             "scheme": scheme,
+            "tls": "on" if tls else "off",
         },
-        artifacts=tuple(one for network in networks for one in _artifacts(network)),
+        artifacts=(
+            *(one for network in networks for one in _artifacts(network)),
+            *(_CERTIFICATES if tls else ()),
+        ),
         timings=(
             Timing("period", 30.0, TimingKind.PROTOCOL, "period", floor_s=1.0),
             Timing("catch-up period", 15.0, TimingKind.PROTOCOL, "catchup_period", floor_s=0.0),
             Timing("redial of a peer", 120.0, TimingKind.LIBRARY),
         ),
-        invariants=(*PROMISES, rounds_keep_time(catchup_period_s=catchup_period_s)),
+        invariants=(
+            *PROMISES,
+            rounds_keep_time(catchup_period_s=catchup_period_s),
+            margin_is_told(period_s=period_s),
+        ),
         failures=failures,
         traffic=Traffic(
-            BeaconClient,
+            partial(BeaconClient, secure=tls),
             operations,
             timeout_s=2.0,
             snapshot=Operation("snapshot", {}),
             local=True,
         ),
+        panels=panels(period_s=period_s, catchup_period_s=catchup_period_s),
     )
 
 
@@ -109,9 +140,27 @@ def command(placement: Placement) -> Sequence[str]:
     argv += ["--private-listen", f"{bind}:{ports['private']}"]
     argv += ["--public-listen", f"{bind}:{ports['public']}"]
     argv += ["--metrics", f"{bind}:{ports['metrics']}"]
-    if placement.release.startswith("v1."):
+    if not placement.release.startswith("v1."):
+        return argv
+    if placement.settings["tls"] == "on":
+        argv += ["--tls-cert", f"{placement.config}/{_CERTIFICATE}"]
+        argv += ["--tls-key", f"{placement.config}/{_KEY}"]
+    else:
         argv.append("--tls-disable")
+    if placement.authority_pem:
+        argv += ["--certs-dir", str(Path(placement.config, _TRUSTED).parent)]
     return argv
+
+
+def files(placement: Placement) -> Sequence[ConfigFile]:
+    """In a group with TLS a member's certificate, its key, and the authority that it trusts."""
+    if placement.credential is None:
+        return ()
+    return (
+        ConfigFile(_CERTIFICATE, placement.credential.certificate_pem),
+        ConfigFile(_KEY, placement.credential.key_pem, secret=True),
+        ConfigFile(_TRUSTED, placement.authority_pem),
+    )
 
 
 def environment(placement: Placement) -> Mapping[str, str]:
@@ -152,4 +201,8 @@ def _artifacts(network: str) -> tuple[Artifact, ...]:
     )
 
 
+_CERTIFICATES = (
+    Artifact("certificate", _CERTIFICATE, ArtifactKind.CERTIFICATE),
+    Artifact("certificate's key", _KEY, ArtifactKind.KEY, secret=True),
+)
 SYSTEM = beacon()

@@ -7,7 +7,8 @@ network of the daemon. Refuses: `/health`, whose first answer after a start is a
 An observation's progress is the newest round, its digest that round's signature in hex. Its detail:
 `behind` (rounds that are due by now and not there), `failing` (peers that did not take the last
 partial signature, by name), `size` and `threshold` of the group as the node has it, `rounds` (the
-newest round of each network by beacon id). A node is ready when it is at most two rounds behind:
+newest round of each network by beacon id), `late_s` (by how many seconds the newest round was late
+when it was stored here). A node is ready when it is at most two rounds behind:
 a round is out up to a second after it is due.
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 from chaoskit import clock
 from chaoskit.http import HttpClient, NoAnswer
 from chaoskit.system import Endpoint, Observation, Unobserved
+from suites.beacon.asking import Asking
 
 READY_BEHIND_AT_MOST = 2
 _WANTED = (
@@ -31,6 +33,7 @@ _WANTED = (
     "dial_failures",
     "group_size",
     "group_threshold",
+    "beacon_discrepancy_latency",
 )
 _LINE = re.compile(rf"^({'|'.join(_WANTED)})\{{(.*?)\}} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -61,12 +64,17 @@ def rounds_due(genesis_s: int, period_s: int, now_s: float) -> int:
     return max(0, int((now_s - genesis_s) // period_s) + 1)
 
 
-def observe(endpoint: Endpoint, timeout_s: float) -> Observation:
-    """One sample. Raises Unobserved when the node does not answer, or not with a chain."""
+def observe(endpoint: Endpoint, timeout_s: float, *, secure: bool = False) -> Observation:
+    """
+    One sample; `secure`: of a group that uses TLS.
+
+    Raises Unobserved when the node does not answer, or not with a chain.
+    """
     http = HttpClient(timeout_s)
+    asking = Asking(http, endpoint, secure)
     try:
-        chain = _document(http, endpoint, "/info")
-        latest = _document(http, endpoint, "/public/latest")
+        chain = _document(asking, "/info")
+        latest = _document(asking, "/public/latest")
         counted, text = http.text(endpoint.url("metrics", "/metrics"))
     except NoAnswer as error:
         raise Unobserved(error.cause) from error
@@ -87,8 +95,8 @@ def observe(endpoint: Endpoint, timeout_s: float) -> Observation:
     )
 
 
-def _document(http: HttpClient, endpoint: Endpoint, path: str) -> Any:
-    status, text = http.text(endpoint.url("public", path))
+def _document(asking: Asking, path: str) -> Any:
+    status, text = asking.text(path)
     if status != 200:  # its body is empty
         raise Unobserved(f"status {status}")
     try:
@@ -112,6 +120,14 @@ def _detail(metrics: list[Metric]) -> dict[str, Any]:
         "rounds": {
             one.network: int(one.value) for one in metrics if one.name == "last_beacon_round"
         },
+        "late_s": next(
+            (
+                round(one.value / 1000, 3)
+                for one in metrics
+                if one.name == "beacon_discrepancy_latency" and one.network == "default"
+            ),
+            None,
+        ),
     }
 
 
