@@ -22,7 +22,8 @@ _ROOT = Path(__file__).parent.parent
 _PATCHES = _ROOT / "tests" / "mutants"
 _CODE = ("chaoskit", "faults", "nodes", "suites", "tests")
 _TIMEOUT_S = 120.0
-_SIDE_BY_SIDE = 2
+_SIDE_BY_SIDE = 4  # of two cores: the tests wait for half their time
+_PLUGINS = ("-p", "no:cacheprovider", "-p", "no:xdist")
 _FAILED = 1  # pytest: tests were run, and some failed; 2 and more: they could not be run
 
 
@@ -49,12 +50,17 @@ def mutants(names: list[str]) -> list[Mutant]:
     return found
 
 
-def passes(tree: Path, tests: list[str]) -> bool:
-    """Whether the tests pass in a copy. Raises RuntimeError when they could not be run."""
+def passes(tree: Path, tests: list[str], *, compiled: bool) -> bool:
+    """
+    Whether the tests pass in a copy. Raises RuntimeError when they could not be run.
+
+    Only the first run, of the code as it is, leaves what it `compiled`: nothing is left of a patch.
+    """
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        [sys.executable, "-P", "-m", "pytest", "-q", "-x", *_PLUGINS, *tests],
         cwd=tree,
-        env=os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=os.environ
+        | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "" if compiled else "1"},
         capture_output=True,
         text=True,
         timeout=_TIMEOUT_S,
@@ -73,6 +79,13 @@ def copy(tree: Path) -> None:
     shutil.copy(_ROOT / "pyproject.toml", tree)
 
 
+def all_pass(trees: list[Path], tests: list[str]) -> bool:
+    """Whether the tests pass in copies of which each runs its share."""
+    shares = [(tree, tests[number :: len(trees)]) for number, tree in enumerate(trees)]
+    with ThreadPoolExecutor(len(trees)) as pool:
+        return all(pool.map(lambda share: not share[1] or passes(*share, compiled=True), shares))
+
+
 def verdict(mutant: Mutant, tree: Path) -> str:
     """What became of one mutant; the copy is as before afterwards."""
     patch = ["git", "apply", str(mutant.path)]
@@ -80,7 +93,9 @@ def verdict(mutant: Mutant, tree: Path) -> str:
         return "DOES NOT APPLY"
     subprocess.run(patch, cwd=tree, check=True)
     try:
-        return "SURVIVED" if passes(tree, [mutant.test]) else "killed"
+        return "SURVIVED" if passes(tree, [mutant.test], compiled=False) else "killed"
+    except subprocess.TimeoutExpired:
+        return "HANGS"  # its test is to end by itself, whatever it finds
     finally:
         subprocess.run([*patch, "--reverse"], cwd=tree, check=True)
 
@@ -89,11 +104,12 @@ def main() -> int:
     """Print a line for each mutant; 1 unless all were killed."""
     wanted = mutants(sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copies = [Path(folder) / str(number) for number in range(_SIDE_BY_SIDE)]
         trees: queue.SimpleQueue[Path] = queue.SimpleQueue()
-        for number in range(_SIDE_BY_SIDE):
-            trees.put(Path(folder) / str(number))
-            copy(Path(folder) / str(number))
-        if not passes(Path(folder) / "0", sorted({mutant.test for mutant in wanted})):
+        for tree in copies:
+            copy(tree)
+            trees.put(tree)
+        if not all_pass(copies, sorted({mutant.test for mutant in wanted})):
             sys.stdout.write("the named tests fail without any mutant: mend them first\n")
             return 1
 

@@ -223,6 +223,7 @@ def test_nothing_is_signed_before_genesis_or_ahead_of_the_clock() -> None:
         (0, GENESIS_S - 0.01, Phase.EARLY),
         (0, GENESIS_S, Phase.DUE),
         (1, GENESIS_S, Phase.IN_STEP),
+        (1, GENESIS_S + PERIOD_S - 0.01, Phase.IN_STEP),
         (2, GENESIS_S, Phase.AHEAD),
         (0, GENESIS_S + PERIOD_S, Phase.BEHIND),
     ],
@@ -246,6 +247,8 @@ def test_a_partial_is_broadcast_once_at_each_rounds_time() -> None:
     assert only(Broadcast, sent[1:]) == []
     assert bench.handle(Tick(), GENESIS_S + 0.02) == []
     assert bench.core.wake_s == GENESIS_S + PERIOD_S
+    assert bench.handle(Tick(), GENESIS_S + PERIOD_S - 0.01) == []
+    assert len(only(Broadcast, bench.handle(Tick(), GENESIS_S + PERIOD_S))) == 1
 
 
 def test_at_the_threshold_a_round_is_verified_stored_and_not_before() -> None:

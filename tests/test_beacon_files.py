@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import stat
 from collections.abc import Callable
@@ -167,7 +168,8 @@ def test_identities_are_signed_as_their_vintage_signs(folder: Folder) -> None:
         assert member.identity.signed_as(group.scheme) is vintage
     pair, scheme = pair_of(folder)
     for other in SelfSignature:
-        again = pair.resigned(scheme, other)
+        tells_tls = pair.identity.tls is not None
+        again = pair.resigned(scheme, other, tells_tls=tells_tls)
         assert again.identity.signed_as(scheme) is other
         assert (again.identity == pair.identity) == (
             other is vintage and pair.identity.scheme_name is not None
@@ -335,6 +337,24 @@ def test_a_groups_hash_is_of_its_name_and_not_of_the_order_of_its_members() -> N
     renamed = replace(group, beacon_id="quicknet")
     assert renamed.hash(with_coefficients=True) != expected
     assert renamed.chain().hash() != group.chain().hash()
+
+
+def test_a_groups_hash_is_of_all_that_names_it() -> None:
+    """Its fields in their order and widths, taken together here once more; a transition too."""
+    group = replace(group_of(folder_of("v2.1.4", "chained")), transition_s=2**40, beacon_id="x")
+    assert group.coefficients is not None
+
+    def blake(data: bytes) -> bytes:
+        return hashlib.blake2b(data, digest_size=32).digest()
+
+    nodes = b"".join(
+        blake(one.index.to_bytes(4, "little") + one.identity.key) for one in group.members
+    )
+    numbers = group.threshold.to_bytes(4, "little") + group.genesis_s.to_bytes(8, "little")
+    after = (2**40).to_bytes(8, "little")
+    whole = nodes + numbers + after + blake(b"".join(group.coefficients)) + b"x"
+    assert group.hash(with_coefficients=True) == blake(whole)
+    assert group.hash(with_coefficients=False) == blake(nodes + numbers + after + b"x")
 
 
 def test_an_unknown_key_is_named_with_those_that_are_known() -> None:

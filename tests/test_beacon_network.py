@@ -253,6 +253,7 @@ def test_old_rounds_are_waited_for_off_the_loop(
             let, read = threading.Event(), one.rounds.read
 
             def slow(first: int, count: int) -> Sequence[Beacon]:
+                assert threading.current_thread() is not threading.main_thread(), "on the loop"
                 let.wait()
                 return read(first, count)
 
