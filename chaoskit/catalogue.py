@@ -1,7 +1,8 @@
 """
 What is there to run: systems and faults, found by name.
 
-Owns: loading the `SYSTEM` of `suites/NAME/system.py` below the project, and the faults and changes
+Owns: loading the `SYSTEM` of `suites/NAME/system.py` below the project, what else a suite says of
+itself (`CANARY` there, `DEMO` of `suites/NAME/demo.py`), and the faults and changes
 that packages offer under the entry point groups `chaoskit.faults` and `chaoskit.changes`. Refuses:
 guessing: an unknown name is an error that lists the known ones.
 """
@@ -42,7 +43,7 @@ def load_system(name: str, *, project: Path) -> System:
 
     Raises UsageError that lists the known names, or says what the module lacks.
     """
-    found = getattr(_module(name, project), "SYSTEM", None)
+    found = getattr(_module(name, project, part="system"), "SYSTEM", None)
     if not isinstance(found, System):
         raise UsageError(f"suites/{name}/system.py defines no SYSTEM")
     return found
@@ -54,17 +55,33 @@ def load_canary(name: str, *, project: Path) -> System | None:
 
     Raises UsageError that lists the known names.
     """
-    found = getattr(_module(name, project), "CANARY", None)
+    found = getattr(_module(name, project, part="system"), "CANARY", None)
     return found if isinstance(found, System) else None
 
 
-def _module(name: str, project: Path) -> ModuleType:
+def demo_names(project: Path) -> tuple[str, ...]:
+    """The names of the systems of which a suite says what a demo shows."""
+    return tuple(sorted(path.parent.name for path in (project / "suites").glob("*/demo.py")))
+
+
+def load_demo(name: str, *, project: Path) -> object:
+    """
+    The `DEMO` of `suites/NAME/demo.py`, to be checked by who shows it; None without one.
+
+    Raises UsageError that lists the known names of systems.
+    """
+    if name in system_names(project) and name not in demo_names(project):
+        return None
+    return getattr(_module(name, project, part="demo"), "DEMO", None)
+
+
+def _module(name: str, project: Path, *, part: str) -> ModuleType:
     known = system_names(project)
     if name not in known:
         raise UsageError(f"no system {name!r} below {project}/suites; known: {', '.join(known)}")
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
-    return importlib.import_module(f"suites.{name}.system")
+    return importlib.import_module(f"suites.{name}.{part}")
 
 
 def offered(group: str) -> Mapping[str, type]:

@@ -118,21 +118,22 @@ def doctor(
 
 @app.command()
 def demo(
-    system: str,
+    system: Annotated[str | None, typer.Argument(help="the one with a demo unless given")] = None,
     *,
     release: Annotated[str | None, typer.Option(help="the newest unless given")] = None,
     seed: Seed = None,
     chaos_image: Images = None,
     runs: Runs = _RUNS,
 ) -> None:
-    """Break a real cluster three times, and judge it each time."""
+    """Break a real cluster a few times, and judge it each time."""
     from chaoskit.demo import demo as play
+    from chaoskit.demo import load
 
     with _answering():
-        chosen = _system(system)
         choices = _choices(seed, chaos_image, runs)
-        label = _release(chosen, release or chosen.releases[-1].label)
-        verdict = play(chosen, choices, release=label, say=say)
+        shown = load(system, project=choices.project)
+        label = _release(shown.system, release or shown.system.releases[-1].label)
+        verdict = play(shown, choices, release=label, say=say)
     raise typer.Exit(exit_code(verdict))
 
 

@@ -1,9 +1,9 @@
 """
 What happened to a cluster, told in short phrases from its history.
 
-Owns: the phrases about one fault (when it was effective, what felt it, when it was healed, when the
-nodes were level again, who led) that a demo and a report's summary need. Refuses: anything but the
-history; a phrase that has no evidence there is left out.
+Owns: the phrases about one fault or change (when it was effective or witnessed, what felt it, when
+it was healed, when the nodes were level again, who led, what went on) that a demo and a report's
+summary need. Refuses: anything but the history; a phrase that has no evidence there is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def duration(value_s: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """One fault's events in a history."""
+    """The events of one fault, or of one change, in a history."""
 
     history: History
     fault: Event
@@ -42,13 +42,21 @@ class Course:
         ]
 
     @property
+    def is_change(self) -> bool:
+        """Whether there is no way back."""
+        return self.fault.f == "change"
+
+    @property
     def healed_s(self) -> float | None:
-        """When the heal returned."""
-        heals = self._of("heal")
+        """When the heal returned, or the change had been carried out."""
+        heals = self._of("change" if self.is_change else "heal")
         return heals[-1].time_s if heals else None
 
     def effective(self) -> str:
         """When every probe had seen it."""
+        if self.is_change:
+            after = [event.value["after_s"] for event in self._of("witnessed")]
+            return f"witnessed after {duration(max(after))}" if after else "not witnessed"
         onsets = [event.value["onset_s"] for event in self._of("effective")]
         first = [
             event.value["onset_s"] for event in self._of("effective") if not event.value["again"]
@@ -56,7 +64,9 @@ class Course:
         return f"effective after {duration(max(first))}" if onsets and first else ""
 
     def felt(self) -> str:
-        """What grew on another channel while it was in force, and by how much."""
+        """What grew on another channel while it was in force, and by how much; of a change none."""
+        if self.is_change:
+            return ""
         grown = [
             f"{event.value['after'] - event.value['before']} {event.value['meter']}"
             for event in self._of("felt")
@@ -64,7 +74,9 @@ class Course:
         return f"felt: {', '.join(grown)}" if grown else "not felt"
 
     def healed(self) -> str:
-        """How long it was there."""
+        """How long it was there; a change is."""
+        if self.is_change:
+            return ""
         if self.healed_s is None:
             return "never healed"
         return f"healed {duration(self.healed_s - self.fault.time_s)} later"
@@ -80,7 +92,8 @@ class Course:
                 continue
             latest[event.process] = event
             if _level(latest, nodes):
-                return f"level {duration(event.time_s - self.healed_s)} after that"
+                after = "it" if self.is_change else "that"
+                return f"level {duration(event.time_s - self.healed_s)} after {after}"
         return "not level since"
 
     def new_leader(self) -> str:
@@ -103,6 +116,22 @@ class Course:
                 return f"new leader {event.process} after {took}"
         return f"leader {old.process} stays"
 
+    def went_on(self, step: str) -> str:
+        """How far anybody's progress, counted in `step`, went since; until the heal, of a fault."""
+        end_s = self.history.end_s if self.is_change else self.healed_s or self.history.end_s
+        before, since = 0, 0
+        for event in self.history.of("observe"):
+            progress = event.value.get("progress") or 0
+            if event.time_s < self.fault.time_s:
+                before = max(before, progress)
+            elif event.time_s <= end_s:
+                since = max(since, progress)
+        if not since:
+            return ""
+        if since <= before:
+            return f"no {step} after {before}"
+        return f"{step}s {before + 1} to {since} {'since' if self.is_change else 'meanwhile'}"
+
 
 def _nodes(history: History) -> list[str]:
     clusters = history.of("cluster")
@@ -119,5 +148,7 @@ def _level(latest: dict[str, Event], nodes: list[str]) -> bool:
 
 
 def courses(history: History) -> list[Course]:
-    """The faults of a history, in order."""
-    return [Course(history, event) for event in history.of("fault") if event.type == "invoke"]
+    """The faults and changes of a history, in order."""
+    return [
+        Course(history, event) for event in history.of("fault", "change") if event.type == "invoke"
+    ]

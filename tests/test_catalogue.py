@@ -35,6 +35,14 @@ def test_an_unknown_system_is_refused_with_those_there_are() -> None:
         catalogue.load_system("mysql", project=REPOSITORY)
 
 
+def test_what_a_suite_shows_of_its_system_is_found() -> None:
+    assert catalogue.demo_names(REPOSITORY) == ("beacon",)
+    assert catalogue.load_demo("beacon", project=REPOSITORY) is not None
+    assert catalogue.load_demo("etcd", project=REPOSITORY) is None
+    with pytest.raises(UsageError, match="no system 'mysql'"):
+        catalogue.load_demo("mysql", project=REPOSITORY)
+
+
 def test_what_is_offered_is_what_faults_has() -> None:
     faults, changes = catalogue.offered(catalogue.FAULTS), catalogue.offered(catalogue.CHANGES)
     assert faults["Isolate"] is Isolate

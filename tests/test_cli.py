@@ -118,8 +118,8 @@ def test_an_unknown_system_or_release_names_those_there_are(chaoskit: Cli, comma
 def test_a_drawn_seed_is_in_the_command_that_repeats_the_run(chaoskit: Cli) -> None:
     calls = chaoskit.answers("chaoskit.demo.demo", Verdict.PASS)
     assert chaoskit("demo", "etcd", "--release", "3.5.16", "--chaos-image", "etcd@3.5.16=x")[0] == 0
-    (system, choices), more = calls[0]
-    assert (system.name, more["release"]) == ("etcd", "3.5.16")
+    (shown, choices), more = calls[0]
+    assert (shown.system.name, more["release"]) == ("etcd", "3.5.16")
     assert choices.images == ("etcd@3.5.16=x",)
     assert choices.project == REPOSITORY
     assert 4 <= len(choices.seed) <= 16
@@ -127,9 +127,17 @@ def test_a_drawn_seed_is_in_the_command_that_repeats_the_run(chaoskit: Cli) -> N
         f"chaoskit demo etcd --release 3.5.16 --chaos-image etcd@3.5.16=x --seed {choices.seed}"
     )
     chaoskit("demo", "etcd", "--seed", "7f3a")
-    (system, choices), more = calls[1]
+    (shown, choices), more = calls[1]
     assert (choices.seed, choices.command) == ("7f3a", "chaoskit demo etcd --seed 7f3a")
-    assert more["release"] == system.releases[-1].label
+    assert more["release"] == shown.system.releases[-1].label
+
+
+def test_a_demo_without_a_name_is_the_beacon_s(chaoskit: Cli) -> None:
+    calls = chaoskit.answers("chaoskit.demo.demo", Verdict.PASS)
+    assert chaoskit("demo", "--seed", "7f3a")[0] == 0
+    (shown, choices), more = calls[0]
+    assert (shown.system.name, choices.command) == ("beacon", "chaoskit demo --seed 7f3a")
+    assert more["release"].startswith("v1.")  # v2 has no TLS to break
 
 
 def test_up_says_where_its_nodes_answer(chaoskit: Cli) -> None:

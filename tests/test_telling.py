@@ -81,9 +81,50 @@ def test_nodes_are_not_level_while_one_does_not_answer() -> None:
     assert course(made).level_again() == "not level since"
 
 
-def test_every_fault_has_its_course_and_changes_have_none() -> None:
+def test_what_went_on_while_it_was_in_force_is_counted_by_its_step() -> None:
+    made = Tape()
+    for time_s, progress in ((1.0, 11), (1.5, 12), (3.0, 13), (5.0, 15), (7.0, 17)):
+        made.observe(time_s, "a", progress=progress)
+    made.observe(5.5, "b", progress=12)  # who is behind does not count
+    made.fault(2.0, 7, ["b"])
+    made.evidence(6.0, 7, "heal", "invoke")
+    made.evidence(6.0, 7, "heal")
+    assert course(made).went_on("round") == "rounds 13 to 15 meanwhile"
+    assert course(made).new_leader() == ""
+
+
+def test_nothing_went_on() -> None:
+    made = Tape()
+    made.observe(1.0, "a", progress=12)
+    made.fault(2.0, 7, ["b"])
+    assert course(made).went_on("round") == ""
+    made.observe(3.0, "a", progress=12)
+    assert course(made).went_on("round") == "no round after 12"
+
+
+def test_the_course_of_a_change() -> None:
+    made = Tape()
+    made.observe(1.0, "a", progress=4)
+    made.add(
+        2.0, "chaoskit", "change", "invoke", id=8, change="StaleKeys", fields={}, targets=["a"]
+    )
+    made.add(3.0, "chaoskit", "change", "ok", id=8)
+    assert course(made).effective() == "not witnessed"
+    made.evidence(3.2, 8, "witnessed", probe="p", after_s=0.9, detail="")
+    made.evidence(3.2, 8, "witnessed", probe="q", after_s=1.2, detail="")
+    for node in ("b", "c", "a"):
+        made.observe(3.5, node, progress=5)
+    made.observe(4.5, "a", progress=6)
+    told = course(made)
+    assert told.effective() == "witnessed after 1.2 s"
+    assert (told.felt(), told.healed()) == ("", "")
+    assert told.level_again() == "level 500 ms after it"
+    assert told.went_on("round") == "rounds 5 to 6 since"
+
+
+def test_every_fault_and_every_change_has_its_course() -> None:
     made = tape()
     made.add(8.0, "chaoskit", "change", "invoke", id=8, change="Upgrade", fields={}, targets=["c"])
     made.fault(9.0, 9, ["b"], name="Kill")
-    assert [one.number for one in courses(made.history())] == [7, 9]
-    assert courses(made.history())[1].felt() == "not felt"
+    assert [one.number for one in courses(made.history())] == [7, 8, 9]
+    assert courses(made.history())[2].felt() == "not felt"
