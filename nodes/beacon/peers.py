@@ -1,17 +1,17 @@
 """
-Our channels to other members, one for each address, whichever networks share it.
+What we ask of other members.
 
-Owns: the channels, how each is dialled, and a bound on what is under way to one that does not
-answer. Refuses: more than PARTIALS_UNDER_WAY_AT_MOST partials of a network to one address.
+Owns: the calls, and a bound on what is under way to one that does not answer. Refuses: more than
+PARTIALS_UNDER_WAY_AT_MOST partials of a network to one address.
 
 Rules: addresses are the group file's, and a proxy may answer there: nobody is known by his address.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
 from nodes.beacon.calls import (
     HEALTH_CHECK,
@@ -24,12 +24,11 @@ from nodes.beacon.calls import (
     Code,
     Method,
 )
+from nodes.beacon.channels import Channels
 from nodes.beacon.meters import Meters
 from nodes.beacon.proto import drand_pb2 as drand
 from nodes.beacon.proto import health_pb2 as health
 from nodes.beacon.surface_view import ConnectionState
-from nodes.beacon.transport import Dialling
-from nodes.beacon.wire import Channel
 
 CALL_S = 5.0
 PROBE_S = 3.0
@@ -37,23 +36,20 @@ PARTIALS_UNDER_WAY_AT_MOST = 64
 
 
 class Peers:
-    """The channels of a process."""
+    """The members that a process talks to."""
 
-    def __init__(self, dialling: Dialling, trusted: bytes | None, meters: Meters) -> None:
-        self._dialling = dialling
-        self._trusted = trusted
+    def __init__(self, channels: Channels, meters: Meters) -> None:
+        self._channels = channels
         self._meters = meters
-        self._channels: dict[str, Channel] = {}
-        self._says_tls: dict[str, bool] = {}
         self._partials: Counter[tuple[str, str]] = Counter()
 
     def know(self, address: str, *, says_tls: bool) -> None:
         """A member's identity says this of its address: it may be dialled."""
-        self._says_tls[address] = says_tls
+        self._channels.know(address, says_tls=says_tls)
 
     def knows(self, address: str) -> bool:
         """Whether it is a member's."""
-        return address in self._says_tls
+        return self._channels.knows(address)
 
     async def send_partial(self, address: str, packet: drand.PartialBeaconPacket) -> None:
         """Hand over a partial, once; raises CallFailed."""
@@ -68,11 +64,14 @@ class Peers:
         finally:
             self._partials[link] -= 1
 
-    def sync(
+    async def sync(
         self, address: str, request: drand.SyncRequest
     ) -> AsyncGenerator[drand.BeaconPacket, None]:
         """The rounds that a member sends; raises CallFailed."""
-        return self._channel(address).stream(SYNC_CHAIN, request)
+        channel = await self._channels.to(address)
+        async with aclosing(channel.stream(SYNC_CHAIN, request)) as packets:
+            async for packet in packets:
+                yield packet
 
     async def answers(self, address: str) -> bool:
         """Whether the member's health service says that it serves."""
@@ -94,8 +93,8 @@ class Peers:
     async def call(
         self, address: str, method: Method[Asked, Answered], message: Asked, *, timeout_s: float
     ) -> Answered:
-        """Ask a member; raises CallFailed."""
-        channel = self._channel(address)
+        """Ask a member; raises CallFailed. The time counts from when there is a channel."""
+        channel = await self._channels.to(address)
         try:
             return await channel.call(method, message, timeout_s=timeout_s)
         except CallFailed:
@@ -105,23 +104,8 @@ class Peers:
 
     def states(self) -> Mapping[str, ConnectionState]:
         """How each connection stands that was ever wanted."""
-        return {address: channel.state for address, channel in self._channels.items()}
+        return self._channels.states()
 
     async def close(self) -> None:
         """End every connection."""
-        channels = list(self._channels.values())
-        self._channels.clear()
-        await asyncio.gather(*(channel.close() for channel in channels))
-
-    def _channel(self, address: str) -> Channel:
-        channel = self._channels.get(address)
-        if channel is None:
-            tls = {
-                Dialling.PLAINTEXT: False,
-                Dialling.TLS: True,
-                Dialling.TLS_OR_FALLEN_BACK: True,
-                Dialling.AS_IDENTITIES_SAY: self._says_tls.get(address, False),
-            }[self._dialling]
-            channel = Channel(address, tls=tls, trusted=self._trusted)
-            self._channels[address] = channel
-        return channel
+        await self._channels.close()

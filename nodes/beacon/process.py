@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 
 from nodes.beacon import layout
 from nodes.beacon.awaiting import Awaiting
+from nodes.beacon.channels import Channels
 from nodes.beacon.clocking import Clock
 from nodes.beacon.control_calls import ControlCalls
 from nodes.beacon.core import genesis
@@ -80,11 +81,12 @@ class Daemon:
         options = self.options
         trusted = None if options.trusted is None else options.trusted.read_bytes()
         self._end = asyncio.get_running_loop().create_future()
-        self._peers = Peers(options.dialling, trusted, self.meters)
         try:
             loaded, refused = self._load_all()
             self._address = loaded[0].address
             self._log = self._log.named(self._address)
+            channels = Channels(options.dialling, trusted, self._log.of("channels"))
+            self._peers = Peers(channels, self.meters)
             self._routing = self._fresh_routing()
             self._library = LibraryLines(self._log.of("library"))
             for name in _LIBRARIES:

@@ -243,6 +243,7 @@ class Channel:
 
     def __init__(self, address: str, *, tls: bool, trusted: bytes | None) -> None:
         self.address = address
+        self.tls = tls
         if tls:
             credentials = grpc.ssl_channel_credentials(root_certificates=trusted)
             self._channel = aio.secure_channel(address, credentials, options=_DIALLING)
@@ -254,6 +255,14 @@ class Channel:
     def state(self) -> ConnectionState:
         """How the connection stands."""
         return ConnectionState(self._channel.get_state().value[0])
+
+    async def changes(self) -> AsyncGenerator[ConnectionState, None]:
+        """How the connection comes to stand, each time that changes; ends when it is closed."""
+        last = self._channel.get_state()
+        while last is not grpc.ChannelConnectivity.SHUTDOWN:
+            await self._channel.wait_for_state_change(last)
+            last = self._channel.get_state()
+            yield ConnectionState(last.value[0])
 
     async def call(
         self, method: Method[Asked, Answered], message: Asked, *, timeout_s: float
