@@ -4,7 +4,8 @@
 # Usage: docker/image.sh base                 chaoskit/base:local    Debian with Python
 #        docker/image.sh etcd RELEASE         chaoskit/etcd:RELEASE  3.4.23 and 3.5.16 as Debian ships them, any other from etcd's Go modules
 #        docker/image.sh nats 2.9.10          chaoskit/nats:2.9.10   as Debian ships it
-#        docker/image.sh beacon v2.1.4        chaoskit/beacon:v2.1.4  nodes/beacon of this repository, standing in for that release (v1.5.8 or v2.1.4)
+#        docker/image.sh beacon v2.1.4        chaoskit/beacon:v2.1.4  nodes/beacon of this repository, standing in for that release (nodes/beacon/profiles.py):
+#                                             a layer over chaoskit/beacon:program, which is made first
 #        docker/image.sh toys 1               chaoskit/toys:1        nodes/toys of this repository; 2 is the same program under another label
 #
 # An image is built when it is absent or when its recipe changed (label chaoskit.recipe), and is kept only if the program in it reports the
@@ -134,6 +135,16 @@ proof_toys() {
 
 # The signature library has wheels for Python 3.11 and 3.12; Debian bookworm has 3.11.
 build_beacon() {
+    mkdir -p "$scratch/context"
+    if [ "$release" = program ]; then
+        build_beacon_program
+    else
+        "$here/image.sh" beacon program >/dev/null
+        cp "$here/beacon/release/Dockerfile" "$scratch/context/"
+        build_from "$scratch/context" --build-arg "RELEASE=$release"
+    fi
+}
+build_beacon_program() {
     local base=$BASE_REFERENCE python version
     version=$(base_python "$base")
     if ! [[ $version =~ ^3\.1[12]$ ]]; then
@@ -159,7 +170,7 @@ build_beacon() {
     find "$scratch/context/nodes" -name __pycache__ -prune -exec rm -rf {} +
     cp "$here/beacon/Dockerfile" "$here/beacon/drand" "$scratch/context/"
     chmod -R a+rX "$scratch/context"
-    build_from "$scratch/context" --build-arg "RELEASE=$release" --build-arg "BASE_IMAGE=$base"
+    build_from "$scratch/context" --build-arg "BASE_IMAGE=$base"
 }
 # bookworm_base REFERENCE: as the base image, of that suite.
 bookworm_base() {
@@ -175,10 +186,11 @@ base_python() {
 }
 proof_beacon() {
     in_image python3 -c 'import os, subprocess
-from nodes.beacon.releases import SURFACES
-release = os.environ["DRAND_AS_RELEASE"]
+from nodes.beacon.profiles import PROFILES
+release = os.environ.get("DRAND_AS_RELEASE", "v2.1.4")
 said = subprocess.run(["drand", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
-print(release if said == SURFACES[release].version else said)'
+known = said == PROFILES[release].surface.version
+print(os.environ.get("DRAND_AS_RELEASE", "program") if known else said)'
 }
 
 # ---- how an image is built and believed
@@ -204,7 +216,7 @@ recipe_of() {
         echo "$1 $2"
         declare -f "build_$1" build_from debian_file go_etcd
         find "$here/$1" -type f -print0 | sort -z | xargs -0 cat
-        [ "$1" != beacon ] || declare -f bookworm_base base_python
+        [ "$1" != beacon ] || declare -f build_beacon_program bookworm_base base_python
         [ "$1" != beacon ] || find "$root/nodes/beacon" "$root/nodes/bls.py" "$root/nodes/__init__.py" -name '*.py' -print0 | sort -z | xargs -0 sha256sum | sed "s|$root||"
         [ "$1" != toys ] || find "$root/nodes/toys" "$root/nodes/__init__.py" -name '*.py' -print0 | sort -z | xargs -0 sha256sum | sed "s|$root||"
     } | sha256sum | cut -c1-16
@@ -212,7 +224,7 @@ recipe_of() {
 
 case $name in
     base) [ "$release" = local ] || fail image "$name has no releases" ;;
-    beacon) [[ $release =~ ^v[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail image "usage: docker/image.sh beacon RELEASE, as in v2.1.4; got '$release'" ;;
+    beacon) [[ $release =~ ^(program|v[0-9]+\.[0-9]+\.[0-9]+(-testnet)?)$ ]] || fail image "usage: docker/image.sh beacon RELEASE, as in v2.1.4; got '$release'" ;;
     toys) [[ $release =~ ^[12]$ ]] || fail image "usage: docker/image.sh toys 1|2; got '$release'" ;;
     etcd | nats) [[ $release =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail image "usage: docker/image.sh $name RELEASE, as in 3.5.16; got '$release'" ;;
     *) fail image "usage: docker/image.sh base|toys, or beacon|etcd|nats RELEASE; got '$name'" ;;

@@ -29,7 +29,7 @@ from nodes.beacon.meters import Meters
 from nodes.beacon.network import Network
 from nodes.beacon.options import Options
 from nodes.beacon.process import Daemon
-from nodes.beacon.releases import SURFACES
+from nodes.beacon.profiles import PROFILES
 from nodes.beacon.store import READ_ROUNDS_AT_MOST
 from nodes.beacon.transport import Dialling
 from nodes.beacon.wire import silence_library
@@ -103,7 +103,7 @@ def options_for(folder: Path, **changed: object) -> Options:
     """A v2.1.4 in plaintext with a control port of the kernel's choice."""
     options = Options(
         folder=folder,
-        surface=SURFACES["v2.1.4"],
+        profile=PROFILES["v2.1.4"],
         private_listen=None,
         control_port=0,
         certificate=None,
@@ -112,6 +112,7 @@ def options_for(folder: Path, **changed: object) -> Options:
         beacon_id=None,
         check_versions=True,
         verbose=False,
+        alarm_s=60.0,
     )
     return replace(options, **changed)  # type: ignore[arg-type]
 

@@ -19,9 +19,9 @@ from nodes.beacon.calls import CallFailed, Code, Method, Stream
 from nodes.beacon.options import Certificate
 from nodes.beacon.packets import Packets
 from nodes.beacon.process import Daemon
+from nodes.beacon.profiles import PROFILES
 from nodes.beacon.proto import drand_pb2 as drand
 from nodes.beacon.proto import health_pb2 as health
-from nodes.beacon.releases import SURFACES
 from nodes.beacon.store import FILE_NAME
 from nodes.beacon.surface_view import ConnectionState
 from nodes.beacon.transport import Dialling
@@ -335,7 +335,7 @@ def test_a_v1_status_holds_what_v1_s_command_line_asks_for(tmp_path: Path) -> No
         for found in remote.statuses.values():
             assert b"\x12\x00" in found.SerializeToString()
 
-    with_world(tmp_path, use, surface=SURFACES["v1.5.8"])
+    with_world(tmp_path, use, profile=PROFILES["v1.5.8"])
 
 
 def test_what_is_not_answered(tmp_path: Path) -> None:
@@ -562,7 +562,7 @@ def test_a_member_that_lost_tls_says_so_and_the_others_go_on(tmp_path: Path) -> 
             dialling = (Dialling.TLS, Dialling.PLAINTEXT, Dialling.AS_IDENTITIES_SAY)
             pairs = [
                 await stack.enter_async_context(
-                    running(options_for(folder, dialling=one, surface=SURFACES["v1.5.8"]), clock)
+                    running(options_for(folder, dialling=one, profile=PROFILES["v1.5.8"]), clock)
                 )
                 for folder, one in zip(members.folders, dialling, strict=True)
             ]

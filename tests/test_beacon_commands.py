@@ -310,10 +310,14 @@ def help_shape(text: str) -> list[tuple[str, str]]:
             name = re.match(
                 r"   (-\S+(?:, -\S+)*(?: value)?|[a-z][a-z-]*(?:, [a-z])?)(?:  |$)", line
             )
-            if name and not name[1].startswith(("--as-release", "--conn-insecure")):
+            if name and not name[1].startswith(
+                ("--as-release", "--conn-insecure", "--alarm-interval")
+            ):
                 found.append((section, name[1].strip()))
             explained = re.findall(r"\((?:default: .*)\)|\[\$[^\]]*\]", line)
-            if not (name and name[1].startswith(("--as-release", "--conn-insecure"))):
+            if not (
+                name and name[1].startswith(("--as-release", "--conn-insecure", "--alarm-interval"))
+            ):
                 found += [(section, one) for one in explained]
     return found
 

@@ -22,6 +22,7 @@ from nodes.beacon.commands_verbs import Action, tree, verb_named
 from nodes.beacon.commands_words import CommandFailed
 from nodes.beacon.errors import BeaconError
 from nodes.beacon.options import Certificate
+from nodes.beacon.profiles import PROFILES
 from nodes.beacon.releases import SURFACES
 from nodes.beacon.transport import Dialling
 
@@ -38,7 +39,7 @@ def wanted(
     assert verb
     arguments = ("--private-listen", "0.0.0.0:4444", *arguments)
     given = read_flags(verb.flags, arguments, environment)
-    return read(Context(surface, conn_insecure, given, str, str, environment))
+    return read(Context(PROFILES[release], conn_insecure, 60.0, given, str, str, environment))
 
 
 def test_a_v1_in_plaintext() -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from nodes.beacon.versions import Version, compatible, version_of
+from nodes.beacon.profiles import PROFILES
+from nodes.beacon.versions import Gate, Version, version_of
 
-RELEASES = ("1.4.9", "1.5.7", "1.5.8", "2.0.4", "2.1.3")
 TAKES = {
-    "1.4.9": ("1.4.9", "1.5.7", "1.5.8"),
-    "1.5.7": ("1.4.9", "1.5.7", "1.5.8"),
-    "1.5.8": ("1.4.9", "1.5.7", "1.5.8", "2.0.4"),
-    "2.0.4": ("1.5.8", "2.0.4", "2.1.3"),
-    "2.1.3": ("2.0.4", "2.1.3"),
+    "v1.4.9": ("v1.4.9", "v1.5.7", "v1.5.8"),
+    "v1.5.7": ("v1.4.9", "v1.5.7", "v1.5.8"),
+    "v1.5.8": ("v1.4.9", "v1.5.7", "v1.5.8", "v2.0.2-testnet", "v2.0.4"),
+    "v2.0.2-testnet": ("v1.5.8", "v2.0.2-testnet", "v2.0.4", "v2.1.4"),
+    "v2.0.4": ("v1.5.8", "v2.0.2-testnet", "v2.0.4", "v2.1.4"),
+    "v2.1.4": ("v2.0.2-testnet", "v2.0.4", "v2.1.4"),
 }
 
 
-@pytest.mark.parametrize("own", RELEASES)
+@pytest.mark.parametrize("own", TAKES)
 def test_the_matrix(own: str) -> None:
-    taken = [one for one in RELEASES if compatible(version_of(own), version_of(one))]
+    receiver = PROFILES[own]
+    taken = [
+        one
+        for one in TAKES
+        if receiver.gate.admits(version_of(receiver.surface.version), version_of(one))
+    ]
     assert tuple(taken) == TAKES[own]
 
 
@@ -32,5 +38,5 @@ def test_names_of_releases() -> None:
 
 def test_numbers_that_no_release_has() -> None:
     for theirs in (Version(0, 0, 0), Version(2**32 - 1, 2**32 - 1, 2**32 - 1), Version(3, 0, 0)):
-        assert not compatible(Version(2, 1, 3), theirs)
-        assert not compatible(Version(1, 5, 7), theirs)
+        assert not Gate.BRIDGED.admits(Version(2, 1, 3), theirs)
+        assert not Gate.FIRST_MAJOR_ALONE.admits(Version(1, 5, 7), theirs)

@@ -14,14 +14,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from nodes.beacon import commands_control, commands_help, commands_keys, wire
+from nodes.beacon import commands_control, commands_help, commands_keys, durations, wire
 from nodes.beacon.commands_context import Context
 from nodes.beacon.commands_flags import HELP, Flag, FlagMissing, Given, UsageError, read
 from nodes.beacon.commands_verbs import LATEST, Action, Verb, application_flags, tree, verb_named
 from nodes.beacon.commands_words import CommandFailed
 from nodes.beacon.errors import BeaconError
 from nodes.beacon.eventlog import Log, to_stderr
-from nodes.beacon.releases import SURFACES, Line, Surface
+from nodes.beacon.profiles import PROFILES, Profile
+from nodes.beacon.releases import Line
 
 _HELP_WORDS = frozenset(("help", "h"))
 _WITH_BANNER = frozenset((Action.START, Action.STOP, Action.GENERATE, Action.REMOVED_SHARE))
@@ -42,12 +43,12 @@ def run(
 ) -> int:
     """Run a command line; `write` takes what is printed, `answer` gives what is typed."""
     release = _release(arguments, environment)
-    surface = SURFACES.get(release)
-    if surface is None:
-        write(f"unknown release {release[:40]!r}; known: {', '.join(SURFACES)}\n")
+    profile = PROFILES.get(release)
+    if profile is None:
+        write(f"unknown release {release[:40]!r}; known: {', '.join(PROFILES)}\n")
         return 2
     try:
-        return _Line(surface, environment, write, answer).run(arguments)
+        return _Line(profile, environment, write, answer).run(arguments)
     except (BeaconError, UsageError, OSError) as error:
         write(f"{error}\n")
         return 1
@@ -55,7 +56,9 @@ def run(
 
 def _release(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
     """The release that is meant, which decides the flags that there are, and is itself one."""
-    everything = dict.fromkeys(flag for one in SURFACES.values() for flag in application_flags(one))
+    everything = dict.fromkeys(
+        flag for one in PROFILES.values() for flag in application_flags(one.surface)
+    )
     # What is wrong with a line is told in its release's words: it may stand before what is wrong.
     for count in range(len(arguments), -1, -1):
         try:
@@ -70,12 +73,13 @@ class _Line:
 
     def __init__(
         self,
-        surface: Surface,
+        profile: Profile,
         environment: Mapping[str, str],
         write: Callable[[str], object],
         answer: Callable[[], str],
     ) -> None:
-        self._surface = surface
+        self._profile = profile
+        self._surface = profile.surface
         self._environment = environment
         self._write = write
         self._answer = answer
@@ -95,14 +99,14 @@ class _Line:
         if found is None:
             return 0
         action, here = found
-        insecure = given.on("conn-insecure")
+        insecure, alarm_s = given.on("conn-insecure"), _alarm_s(given)
         if self._surface.line is Line.V2 and here.is_set("folder"):
             log = Log("", "beacon/commands.py", verbose=False, write=to_stderr)
             log.info("Using non-default path", folder=here.text("folder"))
         if action in _WITH_BANNER:
             self._write(banner)
         context = Context(
-            self._surface, insecure, here, self._write, self._answer, self._environment
+            self._profile, insecure, alarm_s, here, self._write, self._answer, self._environment
         )
         if action is Action.START:
             # Half of what there is to load, and no other verb needs it.
@@ -150,6 +154,13 @@ class _Line:
         except UsageError as error:
             self._write(f"Incorrect Usage: {error}\n\n{about}")
             raise
+
+
+def _alarm_s(given: Given) -> float:
+    try:
+        return durations.seconds_of(given.text("alarm-interval"))
+    except ValueError as error:
+        raise CommandFailed(f"--alarm-interval: {error}") from error
 
 
 def _known(verbs: Sequence[Verb], name: str) -> Verb:

@@ -14,6 +14,7 @@ from pathlib import Path
 from nodes.beacon.commands_flags import Given
 from nodes.beacon.errors import FileMissing, FileRefused
 from nodes.beacon.group import canonical_id
+from nodes.beacon.profiles import Profile
 from nodes.beacon.releases import Line, Surface
 
 
@@ -22,16 +23,23 @@ class Context:
     """
     What a verb is run with.
 
-    `conn_insecure`: a v2 that dials in plaintext. `write` takes what is printed, `answer` gives the
-    next line that the operator types, empty at the end.
+    `conn_insecure`: a build with that tag. `alarm_s`: how often the node looks whether its
+    threshold is in danger. `write` takes what is printed, `answer` gives the next line that the
+    operator types, empty at the end.
     """
 
-    surface: Surface
+    profile: Profile
     conn_insecure: bool
+    alarm_s: float
     given: Given
     write: Callable[[str], object]
     answer: Callable[[], str]
     environment: Mapping[str, str]
+
+    @property
+    def surface(self) -> Surface:
+        """What the release looks like from outside."""
+        return self.profile.surface
 
     def say(self, text: str) -> None:
         """Print a line."""

@@ -6,9 +6,9 @@ already (as far as the release looks), rounds that are not there; CommandFailed 
 
 Rules:
 
-* A key pair that the release cannot load is overwritten, as the real ones do it. v1.5.8 loads by
-  the scheme that is asked for: keys of the other curve are no obstacle to it. v2 loads by the
-  scheme that the files name.
+* A key pair that the release cannot load is overwritten, as the real ones do it. One that loads by
+  the scheme that is asked for (profiles.KeyGuard) has no pair in keys of the other curve; one that
+  refuses keys without their scheme's name (identity.MissingScheme) none in those.
 * `reset` keeps the key pair, as its help has always said; the real ones delete it with the rest.
 * Rounds are deleted by copying those before them, and the copy takes the old file's place whole.
 """
@@ -29,21 +29,21 @@ from nodes.beacon.errors import BeaconError, FileRefused
 from nodes.beacon.group import Group, read_group
 from nodes.beacon.identity import (
     KeyPair,
-    MissingScheme,
     SelfSignature,
     checked_key,
     new_key_pair,
-    private_text,
     public_text,
     read_key_pair,
     scheme_named,
 )
+from nodes.beacon.profiles import KeyGuard, Profile
 from nodes.beacon.releases import VINTAGE_OF, Line
+from nodes.beacon.startup_keys import write
 from nodes.beacon.store import FILE_NAME, READ_ROUNDS_AT_MOST, Store, open_store
 
 
 def generate(context: Context) -> None:
-    """Make a key pair and write it, or say that there is one, which v2 calls a failure."""
+    """Make a key pair and write it, or say that there is one, which later ones call a failure."""
     v1 = context.surface.line is Line.V1
     address = _address(context)
     try:
@@ -59,12 +59,13 @@ def generate(context: Context) -> None:
     except ValueError as error:
         raise CommandFailed(str(error)) from error
     files = layout.Network(context.folder(), context.network())
-    if _loads(files, scheme if v1 else None):
-        name = "" if v1 else f" for beaconID {files.beacon_id}"
-        lead = "" if v1 else "\n"
+    as_asked = context.profile.key_guard is KeyGuard.LOADS_AS_ASKED
+    if _loads(files, context.profile, scheme if as_asked else None):
+        name = "" if as_asked else f" for beaconID {files.beacon_id}"
+        lead = "" if as_asked else "\n"
         context.say(f"{lead}Keypair{name} already present in `{files.path}`.")
         context.say("Remove them before generating new one")
-        if v1:
+        if as_asked:
             return
         raise CommandFailed("keypair already exists")
     _write(files, pair)
@@ -89,9 +90,9 @@ def _address(context: Context) -> str:
     return arguments[0]
 
 
-def _loads(files: layout.Network, wanted: bls.Scheme | None) -> bool:
+def _loads(files: layout.Network, profile: Profile, wanted: bls.Scheme | None) -> bool:
     try:
-        pair, _ = _read(files)
+        pair, _ = _read(files, profile)
         if wanted is not None:
             checked_key(pair.identity.key, wanted, str(files.public_key))
     except BeaconError:
@@ -99,19 +100,18 @@ def _loads(files: layout.Network, wanted: bls.Scheme | None) -> bool:
     return True
 
 
-def _read(files: layout.Network) -> tuple[KeyPair, bls.Scheme]:
+def _read(files: layout.Network, profile: Profile) -> tuple[KeyPair, bls.Scheme]:
     return read_key_pair(
         layout.read(files.private_key),
         layout.read(files.public_key),
         group_scheme=None,
-        missing=MissingScheme.IS_THE_GROUPS,
+        missing=profile.missing_scheme,
     )
 
 
 def _write(files: layout.Network, pair: KeyPair) -> None:
     try:
-        layout.replace(files.private_key, private_text(pair), secret=True)
-        layout.replace(files.public_key, public_text(pair.identity), secret=False)
+        write(files, pair)
     except OSError as error:
         raise CommandFailed(f"could not save key: {error}") from error
 
@@ -120,14 +120,14 @@ def self_sign(context: Context) -> None:
     """Sign our identity as v1 does, where it is not."""
     files = layout.Network(context.folder(), context.network())
     try:
-        pair, scheme = _read(files)
+        pair, scheme = _read(files, context.profile)
     except BeaconError as error:
         why = f"beacon id [{files.beacon_id}] - loading private/public: {error}"
         raise CommandFailed(why) from error
     if pair.identity.signed_as(scheme) is SelfSignature.KEY:
         context.say(f"beacon id [{files.beacon_id}] - public identity already self signed.")
         return
-    _write(files, pair.resigned(scheme, SelfSignature.KEY))
+    _write(files, pair.resigned(scheme, SelfSignature.KEY, tells_tls=True))
     context.say(
         f"beacon id [{files.beacon_id}] - Public identity self signed for scheme {scheme.name}"
     )

@@ -29,6 +29,7 @@ from nodes.beacon.http_sites import MetricsSite, PublicSite
 from nodes.beacon.meters import Meters
 from nodes.beacon.options import PORT_AT_MOST, Certificate, Options
 from nodes.beacon.process import Daemon
+from nodes.beacon.startup_keys import prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def read(context: Context) -> Wanted:
     try:
         options = Options(
             folder=context.folder(),
-            surface=context.surface,
+            profile=context.profile,
             private_listen=given.text("private-listen"),
             control_port=int(port),
             certificate=certificate,
@@ -92,6 +93,7 @@ def read(context: Context) -> Wanted:
             beacon_id=context.network() if given.is_set("id") else None,
             check_versions=context.environment.get("DISABLE_VERSION_CHECK") != "1",
             verbose=given.on("verbose"),
+            alarm_s=context.alarm_s,
         )
     except ValueError as error:
         raise CommandFailed(str(error)) from error
@@ -125,6 +127,7 @@ async def _run(context: Context, wanted: Wanted) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.request_end)
     try:
+        prepare(options.folder, options.beacon_id, options.profile)
         await daemon.start()
     except (BeaconError, OSError) as error:
         raise CommandFailed(f"couldn't load existing beacons: {error}") from error

@@ -4,8 +4,8 @@ The verbs of a release and the flags of each.
 Owns: the two lines' trees of verbs. Refuses: nothing; what a verb does is elsewhere.
 
 Rules: names, defaults and environment variables are those recorded from the real releases, the
-words about them ours. `--as-release` and `--conn-insecure` are our own, stand before the verb, and
-are for whoever builds an image.
+words about them ours. `--as-release`, `--conn-insecure` and `--alarm-interval` are our own, stand
+before the verb, and are for whoever builds an image or has no minute to wait.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from enum import Enum, auto
 
 from nodes import bls
 from nodes.beacon.commands_flags import HELP, Flag, Kind
-from nodes.beacon.releases import SURFACES, Line, Surface
+from nodes.beacon.profiles import PROFILES
+from nodes.beacon.releases import Line, Surface
 
-LATEST = tuple(SURFACES)[-1]
+LATEST = tuple(PROFILES)[-1]
 DEFAULT_FOLDER = "~/.drand"
 
 
@@ -78,7 +79,7 @@ def _insecure(*, hidden: bool) -> Flag:
 _AS_RELEASE = Flag(
     ("as-release",),
     Kind.TEXT,
-    f"The release to stand in for: one of {', '.join(SURFACES)}.",
+    f"The release to stand in for: one of {', '.join(PROFILES)}.",
     ("DRAND_AS_RELEASE",),
     LATEST,
 )
@@ -88,6 +89,13 @@ _CONN_INSECURE = Flag(
     "Stand in for a build with the tag conn_insecure: dial in plaintext (v2).",
     ("DRAND_CONN_INSECURE",),
     "false",
+)
+_ALARM_INTERVAL = Flag(
+    ("alarm-interval",),
+    Kind.TEXT,
+    "How often the node looks whether its threshold is in danger; drand: a minute.",
+    ("DRAND_ALARM_INTERVAL",),
+    "1m",
 )
 _VERSION = Flag(("version", "v"), Kind.SWITCH, "print the version", (), "false")
 
@@ -246,7 +254,7 @@ def _show() -> tuple[Verb, ...]:
 def application_flags(surface: Surface) -> tuple[Flag, ...]:
     """The flags before a verb."""
     theirs = (_VERBOSE, _FOLDER) if surface.line is Line.V1 else ()
-    return (*theirs, _AS_RELEASE, _CONN_INSECURE, HELP, _VERSION)
+    return (*theirs, _AS_RELEASE, _CONN_INSECURE, _ALARM_INTERVAL, HELP, _VERSION)
 
 
 def verb_named(verbs: Sequence[Verb], name: str) -> Verb | None:

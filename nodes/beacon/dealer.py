@@ -52,6 +52,12 @@ VINTAGES: Mapping[str, Vintage] = MappingProxyType(
         "v1.5": Vintage(
             SelfSignature.KEY, tls=False, names_schemes=True, seed_covers_coefficients=False
         ),
+        "v2.0.0": Vintage(
+            SelfSignature.SCHEME_AND_KEY,
+            tls=False,
+            names_schemes=True,
+            seed_covers_coefficients=True,
+        ),
         "v2": Vintage(
             SelfSignature.SCHEME_AND_KEY,
             tls=None,

@@ -76,11 +76,15 @@ class KeyPair:
     scheme_name: str | None
     identity: Identity
 
-    def resigned(self, scheme: bls.Scheme, vintage: SelfSignature) -> KeyPair:
-        """The same pair signed in this vintage, both files naming the scheme."""
+    def resigned(self, scheme: bls.Scheme, vintage: SelfSignature, *, tells_tls: bool) -> KeyPair:
+        """The same pair signed in this vintage, both files naming the scheme, and TLS or not."""
         message = vintage.message(scheme, self.identity.key)
-        signature = bls.sign(scheme, self.secret, message)
-        identity = replace(self.identity, signature=signature, scheme_name=scheme.name)
+        identity = replace(
+            self.identity,
+            signature=bls.sign(scheme, self.secret, message),
+            tls=bool(self.identity.tls) if tells_tls else None,
+            scheme_name=scheme.name,
+        )
         return replace(self, identity=identity, scheme_name=scheme.name)
 
 
@@ -99,7 +103,8 @@ def new_key_pair(
     """A fresh key pair that says it is reached at `address`; raises ValueError for the address."""
     secret = bls.new_secret()
     identity = Identity(address, bls.public_key(scheme, secret), b"", tls, scheme.name)
-    return KeyPair(secret, scheme.name, identity).resigned(scheme, vintage)
+    pair = KeyPair(secret, scheme.name, identity)
+    return pair.resigned(scheme, vintage, tells_tls=tls is not None)
 
 
 # ---- schemes by name ---------------------------------------------------------------------------

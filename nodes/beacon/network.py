@@ -27,6 +27,7 @@ from random import Random
 from time import monotonic
 from typing import Any
 
+from nodes.beacon.alarm import Alarm
 from nodes.beacon.calls import CallFailed, CallRefused, Code
 from nodes.beacon.clocking import Clock
 from nodes.beacon.core import Core
@@ -91,6 +92,7 @@ class Network:
         packets: Packets,
         clock: Clock,
         meters: Meters,
+        alarm: Alarm | None,
         log: Log,
     ) -> None:
         self.loaded = loaded
@@ -100,6 +102,7 @@ class Network:
         self.packets = packets
         self._clock = clock
         self._meters = meters
+        self._alarm = alarm
         self._log = log.of("network")
         self._signing = GroupSigning(membership.group, membership.share)
         self._core = Core(
@@ -205,6 +208,8 @@ class Network:
         try:
             while True:
                 now_s, wake_s = clock.now_s(), core.wake_s
+                if self._alarm is not None:
+                    self._alarm.look(now_s)
                 if wake_s is not None and now_s >= wake_s:
                     event, done = Tick(), None
                 elif self._events:
@@ -325,6 +330,8 @@ class Network:
             await self._peers.send_partial(address, packet)
         except CallFailed as error:
             self._meters.partial_sent(self.beacon_id, address, delivered=False)
+            if self._alarm is not None:
+                self._alarm.failed(address)
             self._log.error(
                 "error sending partial",
                 round=packet.round,

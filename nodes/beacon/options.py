@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodes.beacon.group import canonical_id
+from nodes.beacon.profiles import Profile
 from nodes.beacon.releases import Surface
 from nodes.beacon.transport import Dialling
 
@@ -35,11 +36,12 @@ class Options:
     `certificate`: None to listen in plaintext. `trusted`: PEM file of the certificate authorities
     that others' certificates are checked by, None for the system's. `beacon_id`: the one network to
     load, None for all that the folder holds. `check_versions`: whether calls of incompatible
-    releases are refused (DISABLE_VERSION_CHECK=1 says no).
+    releases are refused (DISABLE_VERSION_CHECK=1 says no). `alarm_s`: how often the node looks
+    whether it should warn of its group's threshold, seconds.
     """
 
     folder: Path
-    surface: Surface
+    profile: Profile
     private_listen: str | None
     control_port: int
     certificate: Certificate | None
@@ -48,6 +50,7 @@ class Options:
     beacon_id: str | None
     check_versions: bool
     verbose: bool
+    alarm_s: float
 
     def __post_init__(self) -> None:
         if not 0 <= self.control_port <= PORT_AT_MOST:
@@ -60,3 +63,10 @@ class Options:
                 )
         if self.beacon_id is not None:
             canonical_id(self.beacon_id)
+        if self.alarm_s <= 0:
+            raise ValueError(f"a time between two looks is more than nothing: {self.alarm_s} s")
+
+    @property
+    def surface(self) -> Surface:
+        """What the release looks like from outside."""
+        return self.profile.surface

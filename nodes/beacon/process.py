@@ -7,8 +7,8 @@ that are taken: `start` raises then, and nothing is left running.
 Rules:
 
 * Networks are loaded before anything listens. One whose files or store are refused is left out and
-  said in the log, and the others run: in the outage that this node is after, one network's old key
-  took its daemon's other networks with it. Where none is left the first refusal is raised.
+  said in the log, and the others run; where none is left the first refusal is raised. (What a
+  release does with key pairs before is startup_keys.py's: there one that is refused costs all.)
 * A network whose disk fails while it runs ends alone too. When none is left that has a chain, the
   process ends with code 1: what restarts it shall see that.
 * The operator's stop is orderly: no new calls, open ones end, and what is on its way to the disk
@@ -23,6 +23,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from nodes.beacon import layout
+from nodes.beacon.alarm import Alarm
 from nodes.beacon.awaiting import Awaiting
 from nodes.beacon.channels import Channels
 from nodes.beacon.clocking import Clock
@@ -30,7 +31,6 @@ from nodes.beacon.control_calls import ControlCalls
 from nodes.beacon.core import genesis
 from nodes.beacon.errors import BeaconError, FileMissing
 from nodes.beacon.eventlog import LibraryLines, Log, stamp
-from nodes.beacon.identity import MissingScheme
 from nodes.beacon.loading import Loaded, Membership, load
 from nodes.beacon.member_calls import MemberCalls
 from nodes.beacon.meters import Meters
@@ -138,7 +138,9 @@ class Daemon:
             self._end.set_result(code)
 
     def _fresh_routing(self) -> Routing:
-        return Routing(self._version, check_versions=self.options.check_versions, log=self._log)
+        options = self.options
+        gate = options.profile.gate if options.check_versions else None
+        return Routing(self._version, gate, self._log)
 
     async def _listen(self, peers: Peers) -> None:
         options = self.options
@@ -162,7 +164,7 @@ class Daemon:
             if any(network.beacon_id == beacon_id for network in self._routing.networks()):
                 raise AlreadyRunning(f"beacon id [{beacon_id}] is already running")
             files = layout.Network(self.options.folder, beacon_id)
-            await self._add(load(files, MissingScheme.IS_THE_GROUPS))
+            await self._add(load(files, self.options.profile.missing_scheme))
 
     async def end(self, beacon_id: str | None) -> None:
         """End a network, and with the last one, or for None, the node, once this has returned."""
@@ -186,7 +188,7 @@ class Daemon:
         refused: dict[str, BeaconError] = {}
         for files in found:
             try:
-                loaded.append(load(files, MissingScheme.IS_THE_GROUPS))
+                loaded.append(load(files, self.options.profile.missing_scheme))
             except BeaconError as error:
                 refused[files.beacon_id] = error
         if not loaded:
@@ -219,6 +221,8 @@ class Daemon:
             if identity.address != loaded.address:
                 self._peers.know(identity.address, says_tls=bool(identity.tls))
         log = self._log.named(beacon_id)
+        group, rule = membership.group, self.options.profile.alarm
+        limit = rule.limit(len(group.members), group.threshold) if rule else None
         network = Network(
             loaded,
             membership,
@@ -227,6 +231,7 @@ class Daemon:
             packets=Packets(beacon_id, self._version, membership.group.chain().hash()),
             clock=self._clock,
             meters=self.meters,
+            alarm=None if limit is None else Alarm(limit, self.options.alarm_s, log),
             log=log,
         )
         last = network.last()

@@ -5,9 +5,9 @@ Owns: which vintage of files each release leaves, and what tells a running one f
 Refuses: nothing; whoever reads a name says which ones are known.
 
 Rules: a release is here when what it does was recorded from the real one, or follows from a
-recorded one of its line (files: v1.4.9, v1.5.7, v2.0.2-testnet and v2.1.4). v2.0.0-testnet and
-v2.0.1-testnet are not: they are the only v2 that still write TLS, and no files of theirs were seen.
-A node can speak as a release (SURFACES) only where command lines, HTTP and metrics were recorded.
+recorded one of its line (files: v1.4.9, v1.5.7, v2.0.2-testnet and v2.1.4). No files of
+v2.0.0-testnet and v2.0.1-testnet were seen, the only v2 that still write TLS: by their source.
+SURFACES are those that were recorded: command lines, HTTP and metrics; profiles.py has the others.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ VINTAGE_OF: Mapping[str, str] = MappingProxyType(
         "v1.5.9": "v1.5",
         "v1.5.10": "v1.5",
         "v1.5.11": "v1.5",
+        "v2.0.0-testnet": "v2.0.0",
+        "v2.0.1-testnet": "v2.0.0",
         "v2.0.2-testnet": "v2",
         "v2.0.3-testnet": "v2",
         "v2.0.4-testnet": "v2",
