@@ -26,14 +26,14 @@ BEACON_RELEASES := $(DEMO_RELEASE) v2.1.4
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs=4
 UNLESS_NO_ENGINE := || [ $$? -eq 3 ]
 
-.PHONY: help setup setup-demo demo test sabotage bench soak locks packages engine python toxiproxy base toys beacon
+.PHONY: help setup setup-demo demo test sabotage bench soak locks packages engine python toxiproxy clock base toys beacon
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '3,/^$$/s/^#\( \|$$\)//p' Makefile
 
 setup:
-	@$(SIDE_BY_SIDE) python toxiproxy $(RELEASES:%=etcd-%) toys beacon nats-2.9.10
+	@$(SIDE_BY_SIDE) python toxiproxy clock $(RELEASES:%=etcd-%) toys beacon nats-2.9.10
 
 setup-demo:
 	@$(SIDE_BY_SIDE) python toxiproxy beacon-$(DEMO_RELEASE)
@@ -70,6 +70,10 @@ python: packages
 # Go builds one after the other: they share what they compile, and two cores.
 toxiproxy: packages
 	@docker/toxiproxy.sh >/dev/null
+
+# A host without a C compiler sets no clocks (code 3), and has been told so.
+clock:
+	@docker/clock.sh >/dev/null $(UNLESS_NO_ENGINE)
 
 base: packages engine
 	@docker/image.sh base >/dev/null $(UNLESS_NO_ENGINE)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from chaoskit import wallclock
 from chaoskit.engine import Completed
 from chaoskit.packets import Traffic
 
@@ -63,7 +64,11 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One node's process: what to run, from which image, with which folders of the host."""
+    """
+    One node's process: what to run, from which image, with which folders of the host.
+
+    `clock` is a folder of chaoskit.wallclock, which the process shall load; None: it does not.
+    """
 
     node: str
     argv: Sequence[str]
@@ -71,6 +76,11 @@ class ProcessSpec:
     data: Path
     config: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    clock: Path | None = None
+
+    def environment_at(self, clock: str) -> Mapping[str, str]:
+        """Its environment, where it sees the clock's folder, if it has one, as `clock`."""
+        return {**self.environment, **(wallclock.environment(clock) if self.clock else {})}
 
 
 class Backend(Protocol):

@@ -35,7 +35,7 @@ from chaoskit.proxy_server import API_PORT, Berth, ProxyServer
 T = TypeVar("T")
 
 NODE_OWNER = (10001, 10001)
-_DATA, _CONFIG = "/data", "/config"
+_DATA, _CONFIG, _CLOCK = "/data", "/config", "/clock"
 _EXIT_TIMEOUT_S = 10.0
 _NETWORK_POLL_S = 0.1
 _SUBNET_TRIES = 8
@@ -196,10 +196,11 @@ class DockerBackend:
                 hostname=spec.node,
                 labels=self._journal.labels("node"),
                 hosts=self._plan.hosts(spec.node),
-                environment=spec.environment,
+                environment=spec.environment_at(_CLOCK),
                 mounts=(
                     Mount(spec.data, _DATA),
                     Mount(spec.config, _CONFIG, read_only=True),
+                    *([Mount(spec.clock, _CLOCK, read_only=True)] if spec.clock else []),
                     Mount(self._scratch / "resolv.conf", "/etc/resolv.conf", read_only=True),
                 ),
                 user=f"{NODE_OWNER[0]}:{NODE_OWNER[1]}",

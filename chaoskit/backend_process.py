@@ -183,7 +183,11 @@ class ProcessBackend:
         """Start it; answers its pid."""
         spec, life = self._specs[node], self._lives[node]
         life.process = self._spawn(
-            node, spec.argv, life.output, cwd=self._project, environment=spec.environment
+            node,
+            spec.argv,
+            life.output,
+            cwd=self._project,
+            environment=spec.environment_at(str(spec.clock)),
         )
         self._images[node] = program_digest(spec.argv, project=self._project)
         return life.process.pid
@@ -298,7 +302,7 @@ class ProcessBackend:
                 argv,
                 executable=_executable(argv),
                 cwd=self._project,
-                env=self._environment() | dict(spec.environment),
+                env=self._environment() | dict(spec.environment_at(str(spec.clock))),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 check=False,

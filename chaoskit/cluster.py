@@ -19,6 +19,7 @@ from chaoskit import clock, provision
 from chaoskit.assembly import endpoints, wired
 from chaoskit.backend import Backend
 from chaoskit.certificates import Authority, Credential, Validity
+from chaoskit.clockreading import ClockWatch
 from chaoskit.engine import Completed
 from chaoskit.errors import ChaosError, NotApplicable, UsageError
 from chaoskit.health import DiskWatch
@@ -114,13 +115,15 @@ class Cluster:
         for node in self.nodes.values():
             node.close()
 
-    def _watch(self, stack: ExitStack) -> tuple[MachineWatch, DiskWatch]:
-        """Watch over the machine, the proxy's lag and the nodes' disks."""
+    def _watch(self, stack: ExitStack) -> tuple[MachineWatch, DiskWatch, ClockWatch]:
+        """Watch over the machine, the proxy's lag, the nodes' disks and clocks."""
         echo = ProxyEcho(self.backend, self.mesh.client)
+        asked = self.system.clock if self.setting.clocks else None
         mounts = {name: node.storage for name, node in self.nodes.items() if node.has_storage}
         return (
             stack.enter_context(MachineWatch(self.recorder, echo)),
             stack.enter_context(DiskWatch(mounts, self.recorder)),
+            stack.enter_context(ClockWatch(asked, self._endpoints(), self.recorder)),
         )
 
     def _prepare(self, stack: ExitStack) -> None:
@@ -138,6 +141,7 @@ class Cluster:
                 self.authority,
                 self.recorder,
                 faulty=self.setting.storage,
+                clocks=self.setting.clocks,
             )
             creating = [pool.submit(node.create) for node in self.nodes.values()]
             proxies.result()
@@ -363,10 +367,7 @@ class Cluster:
         self.poisoned = self.poisoned or reason
 
     def fingerprint(self) -> dict[str, str]:
-        """
-        What a test must leave as it found it, by name: links, processes, arguments, images,
-        configuration files and mounts.
-        """
+        """What a test must leave as it found it, by name: links, processes, images, files, mounts."""
         found = {"links": "open" if self.mesh.pristine() else "tampered with"}
         for name, node in self.nodes.items():
             runs = node.command_line()

@@ -18,11 +18,13 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from chaoskit import clock, wallclock
 from chaoskit.errors import ChaosError
 from chaoskit.toxiproxy import server_binary
 
@@ -32,6 +34,7 @@ _DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 _TOXIPROXY_RELEASE = "2.12.0"
 _MEMORY_WANTED_BYTES = 2 << 30
 _DISK_WANTED_BYTES = 5 << 30
+_SKEW_S = 3600
 _CGROUP = Path("/sys/fs/cgroup")
 # What a cluster's network needs of nftables: maps, named counters, translated addresses, resets.
 _PACKET_RULES = """
@@ -242,14 +245,20 @@ def _netem() -> Finding:
 
 
 def _clock() -> Finding:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    dynamic = "LD_PRELOAD shim can be compiled" if compiler else "no C compiler for a shim"
-    static = platform.machine() == "x86_64" and _is_root()
-    detail = f"{dynamic}; static programs {'patchable' if static else 'need root on x86-64'}"
-    if compiler and static:
-        return Finding("clock", State.OK, detail)
-    costs = "no clock skew on " + ("static programs" if compiler else "dynamic programs")
-    return Finding("clock", State.LIMITED, detail, costs)
+    costs = "no wrong_clock; docker/clock.sh builds the shim where there is a C compiler"
+    try:
+        built = wallclock.shim()
+    except ChaosError as error:
+        return Finding("clock", State.MISSING, str(error), costs)
+    true_s = int(clock.utc_now().timestamp())
+    with tempfile.TemporaryDirectory(prefix="chaoskit-doctor-") as scratch:
+        folder = Path(scratch) / "clock"
+        wallclock.furnish(folder)
+        wallclock.WallClock(folder).set(wallclock.Skew(_SKEW_S))
+        said = _output(["date", "+%s"], wallclock.environment(str(folder)))
+    if said is None or not 0 <= int(said) - true_s - _SKEW_S <= _CALL_TIMEOUT_S:
+        return Finding("clock", State.MISSING, f"{built} does not set the clock of `date`", costs)
+    return Finding("clock", State.OK, "set in a process by a shim; static programs (Go) load none")
 
 
 def _nginx() -> Finding:
@@ -302,7 +311,7 @@ def _tried_in_a_namespace(name: str, script: str, *, stdin: str, found: str, cos
     return Finding(name, State.MISSING, f"refused: {reason[:60]}", costs)
 
 
-def _output(argv: Sequence[str]) -> str | None:
+def _output(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> str | None:
     """What a program that ended well said, on either stream; None when it did not, or is absent."""
     try:
         done = subprocess.run(
@@ -310,6 +319,7 @@ def _output(argv: Sequence[str]) -> str | None:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
             check=False,
             timeout=_CALL_TIMEOUT_S,
         )

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from chaoskit import catalogue, storage
+from chaoskit import catalogue, storage, wallclock
 from chaoskit.errors import ChaosError
 from chaoskit.system import System
 
@@ -32,6 +32,7 @@ class Need(StrEnum):
     RELEASES = "two releases"
     SETTINGS = "settings"
     ARTIFACTS = "artifacts"
+    CLOCK = "a clock that can be set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +119,12 @@ def _lacking() -> dict[str, tuple[str, Mapping[Need, str]]]:
         Need.COUNTERS: counters,
         Need.FELT: counters,
         Need.STORAGE: storage.why_unavailable(),
+        Need.CLOCK: wallclock.why_unavailable(),
     }
+    in_processes = {**_NOT_IN_PROCESSES, Need.CLOCK: wallclock.why_unavailable()}
     return {
         "docker": (_no_engine(), in_containers),
-        "process": (_no_proxy(), _NOT_IN_PROCESSES),
+        "process": (_no_proxy(), in_processes),
     }
 
 
@@ -133,6 +136,7 @@ def _fits(system: System, needs: tuple[Need, ...], backend: str) -> bool:
         Need.SECURE: any(port.secure for port in linked),
         Need.RELEASES: len(system.releases) > 1,
         Need.ARTIFACTS: bool(system.artifacts),
+        Need.CLOCK: system.clock is not None,
     }
     if backend == "process" and system.failures is None:
         return False

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import urllib3
@@ -26,7 +27,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from chaoskit.system import Endpoint, Observation, Unobserved
+from chaoskit.system import Endpoint, Observation, Told, Unobserved
 
 _OK = 200
 
@@ -92,13 +93,25 @@ class HttpClient:
         status, body = self._request("GET", url, None)
         return status, body.decode(errors="replace")
 
+    def date(self, url: str) -> float | None:
+        """HEAD; the Unix time in the answer's Date, whole seconds, if any. Raises NoAnswer."""
+        said = self._answer("HEAD", url, None).headers.get("Date")
+        try:
+            return None if said is None else parsedate_to_datetime(said).timestamp()
+        except ValueError:
+            return None
+
     def close(self) -> None:
         """Close all connections."""
         self._pool.clear()
 
     def _request(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
+        answer = self._answer(method, url, body)
+        return answer.status, answer.data
+
+    def _answer(self, method: str, url: str, body: bytes | None) -> urllib3.BaseHTTPResponse:
         try:
-            answer = self._pool.request(method, url, body=body)
+            return self._pool.request(method, url, body=body)
         except NewConnectionError as error:  # which is a ConnectTimeoutError too
             raise NoAnswer("refused", url) from error
         except (ConnectTimeoutError, ReadTimeoutError) as error:
@@ -109,7 +122,6 @@ class HttpClient:
             raise NoAnswer("closed", url) from error
         except HTTPError as error:
             raise NoAnswer("closed", url) from error
-        return answer.status, answer.data
 
 
 def _document(body: bytes, url: str) -> dict[str, Any]:
@@ -144,3 +156,21 @@ def observe_json(
             client.close()
 
     return observe
+
+
+def ask_date(port: str, path: str) -> Callable[[Endpoint, float], Told]:
+    """Make a Clock's `ask`: HEAD `path` on `port` of the node; an answer has a Date (RFC 9110)."""
+
+    def ask(endpoint: Endpoint, timeout_s: float) -> Told:
+        client = HttpClient(timeout_s)
+        try:
+            said_s = client.date(endpoint.url(port, path))
+        except NoAnswer as error:
+            raise Unobserved(error.cause) from error
+        finally:
+            client.close()
+        if said_s is None:
+            raise Unobserved("error")
+        return Told(said_s, said_s + 1.0)
+
+    return ask

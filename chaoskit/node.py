@@ -50,10 +50,11 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """A node's folders on this host; `data` is what the node gets, a faulty mount or not."""
+    """Its folders here: `data` as it gets them, `clock` (chaoskit.wallclock) if it can be set."""
 
     data: Path
     config: Path
+    clock: Path | None = None
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ class Node:
         self._system = system
         self._backend = backend
         self._recorder = recorder
-        self._log = log
+        self.log = log
         self._authority_pem = authority_pem
         self._life = _Life()
         self._created_as: tuple[str, tuple[str, ...]] | None = None
@@ -157,12 +158,12 @@ class Node:
         return ()
 
     def config_digest(self) -> str:
-        """SHA-256 over its configuration folder: paths and contents."""
+        """SHA-256 over its configuration folder and how its clock is set: paths and contents."""
         digest = hashlib.sha256()
-        for path in sorted(self.folders.config.rglob("*")):
+        folders = [one for one in (self.folders.config, self.folders.clock) if one is not None]
+        for path in sorted(path for folder in folders for path in folder.rglob("*")):
             if path.is_file():
-                digest.update(str(path.relative_to(self.folders.config)).encode() + b"\0")
-                digest.update(path.read_bytes() + b"\0")
+                digest.update(f"{path}\0".encode() + path.read_bytes() + b"\0")
         return digest.hexdigest()
 
     # -- files ---------------------------------------------------------------------------------
@@ -211,6 +212,7 @@ class Node:
                 data=self.folders.data,
                 config=self.folders.config,
                 environment=self._system.environment(placement),
+                clock=self.folders.clock,
             )
         )
         self._created_as = (self.image, argv)
@@ -229,7 +231,7 @@ class Node:
             output.close()  # nothing would ever end it
             raise
         self._become("running")
-        self._spawn(lambda: self._log.copy(output), "log")
+        self._spawn(lambda: self.log.copy(output), "log")
         self._spawn(lambda: self._watch(pid, life), "watch")
 
     def stop(self) -> None:
@@ -340,7 +342,7 @@ class Node:
         if self.state not in states:
             raise ChaosError(
                 f"{self.name} is {self.state}; this needs it {' or '.join(states)} "
-                f"(its log: {self._log.path})"
+                f"(its log: {self.log.path})"
             )
 
     def _become(self, state: str, *, signalled: bool = True, exit_code: int | None = None) -> None:

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaoskit import storage
+from chaoskit import storage, wallclock
 from chaoskit.backend import Backend
 from chaoskit.certificates import Authority, Credential, Validity
+from chaoskit.errors import NotApplicable
 from chaoskit.history import Recorder
 from chaoskit.journal import Journal
 from chaoskit.node import Configuration, Folders, Node
@@ -71,6 +72,7 @@ class Workshop:
         recorder: Recorder,
         *,
         faulty: bool,
+        clocks: bool = False,
     ) -> dict[str, Node]:
         """Make every node's folders, side by side; answers the nodes in order."""
 
@@ -85,13 +87,14 @@ class Workshop:
             if os.geteuid() == 0:
                 os.chown(data, *backend.owner)
             mounted = self._mount(folder, data) if faulty else None
+            clock = self._clock(system, folder) if clocks else None
             node = Node(
                 name,
                 system=system,
                 backend=backend,
                 recorder=recorder,
                 log=NodeLog(self.logs / name / "log", recorder, self.redactor.clean),
-                folders=Folders(mounted.mountpoint if mounted else data, config),
+                folders=Folders(mounted.mountpoint if mounted else data, config, clock),
                 configuration=Configuration(release, settings, credential),
                 authority_pem=authority.certificate_pem if authority else b"",
                 image=self.image(system, release),
@@ -153,6 +156,13 @@ class Workshop:
         )
         self.redactor.register(credential.key_pem)
         return credential
+
+    def _clock(self, system: System, folder: Path) -> Path:
+        """What a node's clock is set with. Raises NotApplicable for one that cannot be set."""
+        if system.clock is None:
+            raise NotApplicable(f"{system.name} has no clock that can be set and seen")
+        wallclock.furnish(folder / "clock")
+        return folder / "clock"
 
     def _mount(self, folder: Path, data: Path) -> FaultyMount:
         mountpoint, state = folder / "mount", folder / "storage"

@@ -17,7 +17,7 @@ from chaoskit.invariant import Invariant
 @dataclass(frozen=True, slots=True)
 class Setting:
     """
-    How a cluster is to be started.
+    How a cluster is to be started; with `clocks` each node has a wall clock that can be set.
 
     `settings` go on top of the system's own, for every node. `storage` puts every node's data on
     faulty storage. `load_per_s` is the rate of a test's load, 0 for none.
@@ -26,6 +26,7 @@ class Setting:
     release: str
     settings: tuple[tuple[str, str], ...] = ()
     storage: bool = False
+    clocks: bool = False
     load_per_s: float = 20.0
 
 

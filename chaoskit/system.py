@@ -259,6 +259,30 @@ class Traffic:
     local: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a node's wall clock said: the Unix time is `from_s` or later, and before `until_s`."""
+
+    from_s: float
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """
+    How the wall clock of a node is seen from outside.
+
+    `ask(endpoint, timeout_s)` has the node tell the time now; raises Unobserved. `stamp(line)` is
+    the Unix time that a line of its log bears, None where it bears none: only lines of what the
+    node does by itself or for its clients. A clock that is more than `limit_s` seconds off makes
+    the node unhealthy.
+    """
+
+    ask: Callable[[Endpoint, float], Told]
+    stamp: Callable[[str], float | None]
+    limit_s: float = 1.0
+
+
 def _no_files(_: Placement) -> Sequence[ConfigFile]:
     return ()
 
@@ -296,6 +320,8 @@ class System:
         (refused, timed out, reset, closed, failed handshakes), by the peer's name; raises
         Unobserved. How faults are felt where nothing counts packets; None: the nodes do not tell.
     traffic: how to put load on it; None: it cannot be loaded.
+    clock: how a node's wall clock is seen, where it can be set: its program is linked dynamically,
+        so that it loads a shim. None: a static one, as most that are written in Go, or a mute one.
 
     """
 
@@ -327,6 +353,7 @@ class System:
     invariants: tuple[Invariant, ...] = ()
     failures: Callable[[Endpoint, float], Mapping[str, int]] | None = None
     traffic: Traffic | None = None
+    clock: Clock | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.quorum <= len(self.nodes):

@@ -16,10 +16,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from chaoskit.http import ask_date
 from chaoskit.releases import read_releases
 from chaoskit.system import (
     Artifact,
     ArtifactKind,
+    Clock,
     ConfigFile,
     InitialFile,
     Observation,
@@ -37,7 +39,7 @@ from suites.beacon.invariants import PROMISES
 from suites.beacon.margin import margin_is_told
 from suites.beacon.panels import panels
 from suites.beacon.punctuality import rounds_keep_time
-from suites.beacon.watching import failures, observe
+from suites.beacon.watching import failures, observe, stamp
 
 DEFAULT = "default"
 _MOST_NODES = 12
@@ -130,6 +132,7 @@ def beacon(
             local=True,
         ),
         panels=panels(period_s=period_s, catchup_period_s=catchup_period_s),
+        clock=Clock(ask_date("metrics", "/"), stamp),
     )
 
 

@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from chaoskit import clock
@@ -129,6 +130,15 @@ def _detail(metrics: list[Metric]) -> dict[str, Any]:
             None,
         ),
     }
+
+
+def stamp(line: str) -> float | None:
+    """The Unix time that a line of a member's log bears; None where it bears none."""
+    try:
+        said = json.loads(line)
+        return datetime.fromisoformat(said["ts"]).timestamp()
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def failures(endpoint: Endpoint, timeout_s: float) -> Mapping[str, int]:
