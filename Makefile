@@ -33,7 +33,7 @@ help:
 	@sed -n '3,/^$$/s/^#\( \|$$\)//p' Makefile
 
 setup:
-	@$(SIDE_BY_SIDE) python toxiproxy clock $(RELEASES:%=etcd-%) toys beacon nats-2.9.10
+	@$(SIDE_BY_SIDE) python toxiproxy clock $(RELEASES:%=etcd-%) toys beacon nats-2.9.10 nginx-1.22.1
 
 setup-demo:
 	@$(SIDE_BY_SIDE) python toxiproxy beacon-$(DEMO_RELEASE)
@@ -90,6 +90,9 @@ beacon-%: base python
 
 nats-%: base
 	@docker/image.sh nats $* >/dev/null $(UNLESS_NO_ENGINE)
+
+nginx-%: base
+	@docker/image.sh nginx $* >/dev/null $(UNLESS_NO_ENGINE)
 
 etcd-%: base
 	@docker/image.sh etcd $* >/dev/null $(UNLESS_NO_ENGINE)

@@ -4,6 +4,7 @@
 # Usage: docker/image.sh base                 chaoskit/base:local    Debian with Python
 #        docker/image.sh etcd RELEASE         chaoskit/etcd:RELEASE  3.4.23 and 3.5.16 as Debian ships them, any other from etcd's Go modules
 #        docker/image.sh nats 2.9.10          chaoskit/nats:2.9.10   as Debian ships it
+#        docker/image.sh nginx 1.22.1         chaoskit/nginx:1.22.1  likewise
 #        docker/image.sh beacon v2.1.4        chaoskit/beacon:v2.1.4  nodes/beacon of this repository, standing in for that release (nodes/beacon/profiles.py):
 #                                             a layer over chaoskit/beacon:program, which is made first
 #        docker/image.sh toys 1               chaoskit/toys:1        nodes/toys of this repository; 2 is the same program under another label
@@ -121,6 +122,21 @@ proof_nats() {
     in_image nats-server --version | awk '{ sub("^v", "", $2); print $2 }'
 }
 
+build_nginx() {
+    [ "$release" = 1.22.1 ] || fail "$step" "only nginx 1.22.1 has a recipe"
+    mkdir "$scratch/context"
+    debian_file bookworm nginx usr/sbin/nginx "$scratch/context/nginx"
+    cp "$here/nginx/Dockerfile" "$scratch/context/"
+    build_from "$scratch/context" --build-arg "RELEASE=$release"
+}
+# The program says its version only: two options that its Debian build must have are asked for with it.
+proof_nginx() {
+    local said
+    said=$(in_image nginx -V 2>&1)
+    [[ $said == *--with-http_v2_module* && $said == *--with-http_ssl_module* ]] || return 1
+    sed -n 's|^nginx version: nginx/\([0-9.]*\).*|\1|p' <<<"$said"
+}
+
 build_toys() {
     mkdir -p "$scratch/context/nodes"
     cp -r "$root/nodes/__init__.py" "$root/nodes/toys" "$scratch/context/nodes/"
@@ -226,8 +242,8 @@ case $name in
     base) [ "$release" = local ] || fail image "$name has no releases" ;;
     beacon) [[ $release =~ ^(program|v[0-9]+\.[0-9]+\.[0-9]+(-testnet)?)$ ]] || fail image "usage: docker/image.sh beacon RELEASE, as in v2.1.4; got '$release'" ;;
     toys) [[ $release =~ ^[12]$ ]] || fail image "usage: docker/image.sh toys 1|2; got '$release'" ;;
-    etcd | nats) [[ $release =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail image "usage: docker/image.sh $name RELEASE, as in 3.5.16; got '$release'" ;;
-    *) fail image "usage: docker/image.sh base|toys, or beacon|etcd|nats RELEASE; got '$name'" ;;
+    etcd | nats | nginx) [[ $release =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail image "usage: docker/image.sh $name RELEASE, as in 3.5.16; got '$release'" ;;
+    *) fail image "usage: docker/image.sh base|toys, or beacon|etcd|nats|nginx RELEASE; got '$name'" ;;
 esac
 [ "$release" = local ] && step=$name || step="$name $release"
 reference=chaoskit/$name:$release
