@@ -138,9 +138,7 @@ class Daemon:
             self._end.set_result(code)
 
     def _fresh_routing(self) -> Routing:
-        options = self.options
-        gate = options.profile.gate if options.check_versions else None
-        return Routing(self._version, gate, self._log)
+        return Routing(self._version, check_versions=self.options.check_versions, log=self._log)
 
     async def _listen(self, peers: Peers) -> None:
         options = self.options

@@ -32,7 +32,6 @@ from nodes.beacon.transport import (
     TLS_OR_INSECURE_BUILD,
     Transport,
 )
-from nodes.beacon.versions import Gate
 
 
 class KeyGuard(Enum):
@@ -56,15 +55,14 @@ class Profile:
 
     `missing_scheme`: how a key pair is loaded that does not name its scheme. `own_signature`: what
     a start makes of the identity's signature. `key_guard`: how an existing pair is kept.
-    `gate`: whose partials are taken. `alarm`: when the node says that its threshold is in danger;
-    None where it never does. How it dials is the surface's `transport`.
+    `alarm`: when the node says that its threshold is in danger; None where it never does. How it
+    dials is the surface's `transport`; whose partials it takes follows from the surface's version.
     """
 
     surface: Surface
     missing_scheme: MissingScheme
     own_signature: OwnSignature
     key_guard: KeyGuard
-    gate: Gate
     alarm: AlarmRule | None
 
 
@@ -94,26 +92,25 @@ _WITHOUT_HEALTH = frozenset(one for one in _WITH_HOME if one.service != _HEALTH)
 _IS_THE_GROUPS = MissingScheme.IS_THE_GROUPS
 _MUST_HOLD, _MADE_ANEW = OwnSignature
 _AS_ASKED, _AS_WRITTEN = KeyGuard
-_FIRST, _BRIDGED = Gate
 _THRESHOLD, _MARGIN = AlarmRule
 
 
 def _testnet(surface: Surface, missing: MissingScheme = _IS_THE_GROUPS) -> Profile:
     """Before v2.0.6-testnet."""
-    return Profile(surface, missing, _MADE_ANEW, _AS_WRITTEN, _BRIDGED, _THRESHOLD)
+    return Profile(surface, missing, _MADE_ANEW, _AS_WRITTEN, _THRESHOLD)
 
 
 def _from_2_0_6_testnet(surface: Surface) -> Profile:
-    return Profile(surface, _IS_THE_GROUPS, _MADE_ANEW, _AS_WRITTEN, _BRIDGED, _MARGIN)
+    return Profile(surface, _IS_THE_GROUPS, _MADE_ANEW, _AS_WRITTEN, _MARGIN)
 
 
 _BUILD = TLS_OR_INSECURE_BUILD
 _PROFILES = (
-    Profile(_v1("1.4.9"), _IS_THE_GROUPS, _MUST_HOLD, _AS_ASKED, _FIRST, None),
-    Profile(_v1("1.5.7"), _IS_THE_GROUPS, _MUST_HOLD, _AS_ASKED, _FIRST, _THRESHOLD),
-    Profile(_V1, _IS_THE_GROUPS, _MUST_HOLD, _AS_ASKED, _BRIDGED, _THRESHOLD),
-    Profile(_v1("1.5.9"), _IS_THE_GROUPS, _MUST_HOLD, _AS_WRITTEN, _BRIDGED, _THRESHOLD),
-    Profile(_v1("1.5.11"), _IS_THE_GROUPS, _MUST_HOLD, _AS_WRITTEN, _BRIDGED, _THRESHOLD),
+    Profile(_v1("1.4.9"), _IS_THE_GROUPS, _MUST_HOLD, _AS_ASKED, None),
+    Profile(_v1("1.5.7"), _IS_THE_GROUPS, _MUST_HOLD, _AS_ASKED, _THRESHOLD),
+    Profile(_V1, _IS_THE_GROUPS, _MUST_HOLD, _AS_ASKED, _THRESHOLD),
+    Profile(_v1("1.5.9"), _IS_THE_GROUPS, _MUST_HOLD, _AS_WRITTEN, _THRESHOLD),
+    Profile(_v1("1.5.11"), _IS_THE_GROUPS, _MUST_HOLD, _AS_WRITTEN, _THRESHOLD),
     _testnet(_v2("2.0.0-testnet", BY_THE_KEY, _WITHOUT_HEALTH), MissingScheme.REFUSED),
     _testnet(_v2("2.0.2-testnet", FALLING_BACK, _WITH_HOME), MissingScheme.IS_DEFAULT),
     _testnet(_v2("2.0.3-testnet", FALLING_BACK, _OF_2_0)),

@@ -16,17 +16,17 @@ from nodes.beacon.eventlog import Log
 from nodes.beacon.group import canonical_id
 from nodes.beacon.network import Network
 from nodes.beacon.proto import drand_pb2 as drand
-from nodes.beacon.versions import Gate, Version
+from nodes.beacon.versions import Version, compatible
 
 SHOWN_CHARACTERS_AT_MOST = 64
 
 
 class Routing:
-    """The networks of a process; `version` is ours, `gate` None where every release may call."""
+    """The networks of a process; `version` is ours."""
 
-    def __init__(self, version: Version, gate: Gate | None, log: Log) -> None:
+    def __init__(self, version: Version, *, check_versions: bool, log: Log) -> None:
         self.version = version
-        self._gate = gate
+        self._check_versions = check_versions
         self._log = log.of("routing")
         self._networks: dict[str, Network | Awaiting] = {}
 
@@ -83,11 +83,11 @@ class Routing:
 
     def admit(self, metadata: drand.Metadata) -> None:
         """Raise CallRefused for a caller whose release is incompatible; who names none may call."""
-        if self._gate is None or not metadata.HasField("node_version"):
+        if not self._check_versions or not metadata.HasField("node_version"):
             return
         said = metadata.node_version
         theirs = Version(said.major, said.minor, said.patch)
-        if not self._gate.admits(self.version, theirs):
+        if not compatible(self.version, theirs):
             self._log.warn(
                 "node version rcv is no compatible --> rejecting message",
                 received=str(theirs),
