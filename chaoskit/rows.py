@@ -4,7 +4,7 @@ Rows, run and compared from outside.
 Owns: for each half of a row writing its plan, running its one test in a pytest of its own, reading
 that run's verdicts.json, and comparing verdict and finder with what rows.toml says. Refuses: to
 tell the test anything but its plan, and to call a half that came out INVALID, UNKNOWN or INFRA a
-broken or a kept promise.
+broken or a kept promise. Halves that run at the same time know nothing of each other.
 
 With the labels swapped the same runs must all be mismatches, each in the other half's way: a row
 whose verdicts do not swap does not depend on what its halves differ in.
@@ -13,7 +13,6 @@ whose verdicts do not swap does not depend on what its halves differ in.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from chaoskit import clock, tally
 from chaoskit.errors import ChaosError, UsageError
+from chaoskit.lanes import Ended, Program, side_by_side
 from chaoskit.plan import Plan
 from chaoskit.rowfile import PLACE, Expectation, Form, Row, Side, chosen, read_rows
 from chaoskit.rundir import LATEST, TestVerdict, read_verdicts
@@ -92,52 +92,69 @@ def run_rows(
     choices: Choices,
     swap: bool,
     short: bool,
+    at_once: int,
     say: Callable[[str], None],
 ) -> RowsOutcome:
     """
-    Run both halves of the rows of these names (all for none), one after the other, and compare.
+    Run both halves of the rows of these names (all for none), `at_once` at a time, and compare.
 
-    Every half is counted in soak.json, unless `swap`. Exit code 0 when every half came out as
-    rows.toml says, or with `swap` when every half came out in the other one's way; 1 for a verdict
-    that should have been another; else that of the worst of INFRA, INVALID and UNKNOWN. Raises
+    Each is said in the order of rows.toml, and counted in soak.json when it has ended, with how
+    many ran at once; not counted with `swap`. Exit code 0 when every half came out as rows.toml
+    says, or with `swap` when every half came out in the other one's way; 1 for a verdict that
+    should have been another; else that of the worst of INFRA, INVALID and UNKNOWN. Raises
     UsageError for rows or files that are not there.
     """
     form = Form.SHORT if short else Form.LONG
     rows = chosen(read_rows(choices.project / PLACE), names)
+    halves = [(row, row.swapped() if swap else row, side) for row in rows for side in Side]
+    programs = (
+        program_of(labelled, labelled.plan(side, form, seed=choices.seed), form, choices=choices)
+        for _, labelled, side in halves
+    )
     state = tally.state_of(choices.project)
-    done: list[Compared] = []
+    done: dict[int, Compared] = {}
+    began_s = clock.monotonic()
     for line in heading():
         say(line)
-    for row in rows:
-        labelled = row.swapped() if swap else row
-        for side in Side:
-            plan = labelled.plan(side, form, seed=choices.seed)
-            outcome = run_half(labelled, plan, choices=choices, timeout_s=_TIMEOUTS_S[form])
-            compared = Compared(row, side, labelled.expected(side), outcome)
-            done.append(compared)
-            for line in lines(compared, swap=swap):
-                say(line)
+    said = 0
+    with side_by_side(programs, at_once=at_once) as ends:
+        for ended in ends:
+            row, labelled, side = halves[ended.number]
+            outcome = outcome_of(ended)
+            done[ended.number] = compared = Compared(row, side, labelled.expected(side), outcome)
             if not swap:
-                count(choices.project, state, [compared], form)
-    code = exit_code_of(done, swap=swap)
-    say(_closing(done, swap=swap))
-    return RowsOutcome(tuple(done), code)
+                count(choices.project, state, compared, form, at_once=at_once)
+            while said in done:
+                for line in lines(done[said], swap=swap):
+                    say(line)
+                said += 1
+    ordered = tuple(done[number] for number in sorted(done))
+    say(_closing(ordered, swap=swap, at_once=at_once, took_s=clock.monotonic() - began_s))
+    return RowsOutcome(ordered, exit_code_of(ordered, swap=swap))
 
 
 # -- one half ----------------------------------------------------------------------------------
 
 
-def run_half(row: Row, plan: Plan, *, choices: Choices, timeout_s: float) -> Outcome:
-    """Run a row's test with this plan in a pytest of its own, in a folder of its own."""
+def program_of(row: Row, plan: Plan, form: Form, *, choices: Choices) -> Program:
+    """A pytest of its own that runs a row's test with this plan, in a folder of its own."""
     document = json.dumps(plan.document(), indent=1)
     digest = sha256(document.encode()).hexdigest()[:8]
     runs = _fresh(choices.runs.absolute() / "rows" / f"{row.name}-{digest}")
     path = runs / "plan.json"
     path.write_text(document + "\n")
-    began_s = clock.monotonic()
-    said = _pytest(row, path, runs, choices, timeout_s)
-    took_s = clock.monotonic() - began_s
-    return outcome_of(runs, said, took_s)
+    argv = [sys.executable, "-m", "pytest", row.test, "-q", "-p", "no:cacheprovider"]
+    argv += ["--chaos-plan", str(path), "--chaos-runs", str(runs), "--chaos-seed", choices.seed]
+    argv += ["--chaos-subnets", choices.subnets, "--chaos-backend", choices.backend]
+    for image in choices.images:
+        argv += ["--chaos-image", image]
+    return Program(
+        name=row.name,
+        argv=tuple(argv),
+        folder=choices.project,
+        output=runs / "pytest.txt",
+        timeout_s=_TIMEOUTS_S[form],
+    )
 
 
 def _fresh(stem: Path) -> Path:
@@ -153,35 +170,13 @@ def _fresh(stem: Path) -> Path:
     raise ChaosError(f"{stem.parent} is full of runs of {stem.name}: remove some")
 
 
-def _pytest(row: Row, plan: Path, runs: Path, choices: Choices, timeout_s: float) -> str:
-    """What pytest wrote; a run that is stopped at the time-out says so."""
-    argv = [sys.executable, "-m", "pytest", row.test, "-q", "-p", "no:cacheprovider"]
-    argv += ["--chaos-plan", str(plan), "--chaos-runs", str(runs), "--chaos-seed", choices.seed]
-    argv += ["--chaos-subnets", choices.subnets, "--chaos-backend", choices.backend]
-    for image in choices.images:
-        argv += ["--chaos-image", image]
-    try:
-        done = subprocess.run(
-            argv,
-            cwd=choices.project,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            timeout=timeout_s,
-        )
-    except subprocess.TimeoutExpired:
-        return f"stopped: it was not done after {timeout_s:g} s"
-    (runs / "pytest.txt").write_text(done.stdout)
-    return done.stdout
-
-
-def outcome_of(runs: Path, said: str, duration_s: float) -> Outcome:
+def outcome_of(ended: Ended) -> Outcome:
     """
-    What the run below `runs` came to.
+    What a half's run came to, by the folder in which it wrote.
 
     Only a finished run with one test has a verdict; anything else is INFRA with what pytest said.
     """
+    runs = ended.program.output.parent
     latest = runs / LATEST
     why = "no test was run"
     if latest.exists():
@@ -192,10 +187,12 @@ def outcome_of(runs: Path, said: str, duration_s: float) -> Outcome:
             why = str(error)
         else:
             if len(found.tests) == 1 and found.finished:
-                return _judged(found.tests[0], duration_s, folder)
+                return _judged(found.tests[0], ended.took_s, folder)
             why = f"{len(found.tests)} tests judged, finished: {found.finished}"
-    tail = " | ".join(line for line in said.splitlines()[-_OUTPUT_LINES:] if line.strip())
-    return Outcome(Verdict.INFRA, ("rows",), f"{why}: {tail}", duration_s, runs)
+    if ended.timed_out:
+        why = f"stopped: it was not done after {ended.program.timeout_s:g} s; {why}"
+    tail = " | ".join(line for line in ended.said.splitlines()[-_OUTPUT_LINES:] if line.strip())
+    return Outcome(Verdict.INFRA, ("rows",), f"{why}: {tail}", ended.took_s, runs)
 
 
 def _judged(test: TestVerdict, duration_s: float, folder: Path) -> Outcome:
@@ -241,20 +238,18 @@ def _as_it_must(one: Compared, *, swap: bool) -> bool:
     return not one.meets and one.outcome.meets(one.row.expected(one.side.other))
 
 
-def count(project: Path, state: tally.State, done: Sequence[Compared], form: Form) -> None:
-    """Count these halves in the project's soak.json."""
-    entries = tuple(
-        tally.Entry(
-            key=f"{one.row.name} {one.side}, {form}",
-            verdict=one.outcome.verdict.value,
-            by=one.finder,
-            as_expected=one.meets,
-            duration_s=one.outcome.duration_s,
-            broken=one.outcome.broken,
-        )
-        for one in done
+def count(project: Path, state: tally.State, one: Compared, form: Form, *, at_once: int) -> None:
+    """Count a half in the project's soak.json, with how many ran at once."""
+    entry = tally.Entry(
+        key=f"{one.row.name} {one.side}, {form}",
+        verdict=one.outcome.verdict.value,
+        by=one.finder,
+        as_expected=one.meets,
+        duration_s=one.outcome.duration_s,
+        broken=one.outcome.broken,
+        at_once=at_once,
     )
-    tally.add(project / tally.FILE, state, entries)
+    tally.add(project / tally.FILE, state, (entry,))
 
 
 # -- for people --------------------------------------------------------------------------------
@@ -289,8 +284,7 @@ def _shown(folder: Path) -> str:
         return str(folder)
 
 
-def _closing(done: Sequence[Compared], *, swap: bool) -> str:
+def _closing(done: Sequence[Compared], *, swap: bool, at_once: int, took_s: float) -> str:
     right = sum(_as_it_must(one, swap=swap) for one in done)
-    took_s = sum(one.outcome.duration_s for one in done)
     what = "verdicts swapped with their labels" if swap else "halves as expected"
-    return f"{right} of {len(done)} {what}, in {took_s:.0f} s"
+    return f"{right} of {len(done)} {what}, in {took_s:.0f} s, {at_once} at a time"

@@ -47,7 +47,8 @@ class Entry:
     One run of one thing: `key` names it ("E1 breaks, short"), `verdict` is what it came out as.
 
     `by` names who found it, `as_expected` whether it had to come out so; `broken` lists every
-    promise that was found broken, whether it counted or not.
+    promise that was found broken, whether it counted or not. `at_once` is the load on the machine
+    by ourselves: how many such runs, each with its cluster, were up at the same time.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Entry:
     as_expected: bool
     duration_s: float
     broken: tuple[str, ...] = ()
+    at_once: int = 1
 
 
 def state_of(project: Path) -> State:
@@ -129,6 +131,8 @@ def _count(count: dict[str, Any], entry: Entry) -> None:
     found = f"{entry.verdict} by {entry.by}" if entry.by else entry.verdict
     verdicts = count.setdefault("verdicts", {})
     verdicts[found] = verdicts.get(found, 0) + 1
+    at_once = count.setdefault("at_once", {})
+    at_once[str(entry.at_once)] = at_once.get(str(entry.at_once), 0) + 1
     for name in entry.broken:
         broken = count.setdefault("broken", {})
         broken[name] = broken.get(name, 0) + 1

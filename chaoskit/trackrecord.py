@@ -29,10 +29,15 @@ _SHORT = 7
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many of how many runs of one half came out as they must."""
+    """
+    How many of how many runs of one half came out as they must.
+
+    `at_once` is the most clusters of ours that were up at a time while they ran, 0 if unknown.
+    """
 
     right: int
     runs: int
+    at_once: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,9 @@ class Record:
         for side, verdict in ((Side.BREAKS, "FAIL"), (Side.HOLDS, "PASS")):
             count = self.halves[side]
             told.append(f"{verdict} {count.right} of {count.runs}" if count.runs else NOT_RUN)
-        return f"{', '.join(told)} ({self.form}, {self.commit or 'no commit'}, {self.day})"
+        at_once = max(count.at_once for count in self.halves.values())
+        form = f"{self.form}, {at_once} at a time" if at_once > 1 else str(self.form)
+        return f"{', '.join(told)} ({form}, {self.commit or 'no commit'}, {self.day})"
 
 
 def record_of(row: Row, soaked: Mapping[str, Any]) -> Record | None:
@@ -78,7 +85,8 @@ def _short(commit: str) -> str:
 
 
 def _count(entry: Mapping[str, Any]) -> Count:
-    return Count(entry.get("as_expected", 0), entry.get("runs", 0))
+    at_once = max(map(int, entry.get("at_once", {})), default=0)
+    return Count(entry.get("as_expected", 0), entry.get("runs", 0), at_once)
 
 
 def table(rows: Sequence[Row], soaked: Mapping[str, Any]) -> list[str]:

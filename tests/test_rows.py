@@ -16,6 +16,7 @@ import pytest
 from chaoskit import rows, tally
 from chaoskit.catalogue import load_system
 from chaoskit.errors import UsageError
+from chaoskit.lanes import Ended, Program
 from chaoskit.redaction import Redactor
 from chaoskit.rowfile import PLACE, Expectation, Form, Row, Side, chosen, read_rows
 from chaoskit.rundir import TestVerdict, create_run
@@ -36,11 +37,13 @@ breaks = { inputs = { way = "FAIL it_holds" } }
 holds = { inputs = { way = "PASS it_holds" } }
 """
 
-# A test that comes out as its plan says, by a run folder of its own; "crash" leaves none.
+# A test that comes out as its plan says, by a run folder of its own; "crash" leaves none, and
+# what "awaits" a text comes out once the count of runs holds it.
 SUITE = """
 from datetime import UTC, datetime
 from pathlib import Path
 
+from chaoskit import clock, tally
 from chaoskit.redaction import Redactor
 from chaoskit.rundir import TestVerdict, create_run
 from chaoskit.verdict import Kind, Reason, Verdict
@@ -50,6 +53,13 @@ def test_it(chaos_plan, request):
     verdict, by, *more = chaos_plan.inputs["way"].split()
     if verdict == "crash":
         raise SystemExit(3)
+    if awaited := chaos_plan.inputs.get("awaits"):
+        counted = request.config.rootpath / tally.FILE
+        clock.wait_until(
+            lambda: counted.exists() and awaited in counted.read_text(),
+            what=f"{awaited} to be counted",
+            timeout_s=20,
+        )
     reasons = []
     if verdict != "PASS":
         kind = Kind.SAFETY if verdict == "FAIL" else None
@@ -76,10 +86,14 @@ def project(tmp_path: Path, *, breaks: str = "FAIL it_holds", holds: str = "PASS
     return tmp_path
 
 
-def run(folder: Path, *names: str, swap: bool = False) -> tuple[rows.RowsOutcome, str]:
+def run(
+    folder: Path, *names: str, swap: bool = False, at_once: int = 2
+) -> tuple[rows.RowsOutcome, str]:
     said: list[str] = []
     choices = Choices(seed="7f3a", project=folder, runs=folder / "runs", command="chaoskit rows")
-    outcome = rows.run_rows(names, choices=choices, swap=swap, short=True, say=said.append)
+    outcome = rows.run_rows(
+        names, choices=choices, swap=swap, short=True, at_once=at_once, say=said.append
+    )
     return outcome, "\n".join(said)
 
 
@@ -97,14 +111,29 @@ def test_halves_that_come_out_as_they_must(tmp_path: Path) -> None:
     assert outcome.exit_code == 0
     silent(outcome, folder)
     assert [one.outcome.verdict for one in outcome.halves] == [Verdict.FAIL, Verdict.PASS]
-    assert "2 of 2 halves as expected" in said
-    run(folder)
+    assert re.search("2 of 2 halves as expected, in [0-9]+ s, 2 at a time$", said)
+    run(folder, at_once=1)
     found = counts(folder)
     assert set(found) == {"R1 breaks, short", "R1 holds, short"}
     assert found["R1 breaks, short"]["verdicts"] == {"FAIL by it_holds": 2}
     assert found["R1 breaks, short"]["broken"] == {"it_holds": 2}
     assert (found["R1 holds, short"]["runs"], found["R1 holds, short"]["as_expected"]) == (2, 2)
     assert len(found["R1 holds, short"]["durations_s"]) == 2
+    assert found["R1 breaks, short"]["at_once"] == {"2": 1, "1": 1}
+
+
+def test_halves_side_by_side_are_counted_as_they_end_and_said_in_their_order(
+    tmp_path: Path,
+) -> None:
+    folder = project(tmp_path)
+    text = ROW.replace('"FAIL it_holds"', '"FAIL it_holds", awaits = "R2 holds"')
+    (folder / PLACE).write_text(text + ROW.replace("R1", "R2"))
+    outcome, said = run(folder, at_once=2)  # one at a time the first would wait in vain
+    assert outcome.exit_code == 0, said
+    shown = re.findall("^(R.) +(breaks|holds) ", said, re.MULTILINE)
+    assert shown == [("R1", "breaks"), ("R1", "holds"), ("R2", "breaks"), ("R2", "holds")]
+    assert [(one.row.name, str(one.side)) for one in outcome.halves] == shown
+    assert list(counts(folder))[-1] == "R1 breaks, short"
 
 
 def test_with_swapped_labels_every_half_must_come_out_in_the_other_ones_way(tmp_path: Path) -> None:
@@ -141,7 +170,9 @@ def came_out(runs: Path, *reasons: Reason, tests: int = 1, finished: bool = True
         folder.add(TestVerdict(f"t{number}", verdict, (0, 0), reasons, (), None, 0.1, ""))
     if finished:
         folder.finish()
-    return rows.outcome_of(runs, "what pytest said", 1.0)
+    program = Program("R1", (), runs, runs / "pytest.txt", 60.0)
+    program.output.write_text("what pytest said")
+    return rows.outcome_of(Ended(0, program, 0, 1.0, timed_out=False))
 
 
 def broken(by: str, kind: Kind = Kind.LIVENESS) -> Reason:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def test_counts_go_up_and_nothing_is_forgotten(tmp_path: Path) -> None:
     assert count["durations_s"] == [1.2, 1.2]
     assert count["broken"] == {"no_fork": 1, "no_rollback": 1}
     assert found["states"]["00aa"]["commit"] == "c0ffee"
+
+
+def test_how_many_ran_at_once_stands_beside_how_often(tmp_path: Path) -> None:
+    path = tmp_path / tally.FILE
+    for at_once in (1, 3, 3):
+        tally.add(path, STATE, (replace(entry(), at_once=at_once),))
+    count = tally.read(path)["states"]["00aa"]["counts"]["E1 holds, short"]
+    assert count["at_once"] == {"1": 1, "3": 2}
 
 
 def test_two_that_count_at_once_lose_nothing(tmp_path: Path) -> None:

@@ -67,6 +67,22 @@ def test_a_state_that_is_not_its_commit_says_so(
     assert f"(short, {shown or 'no commit'}, " in str(record)
 
 
+def test_runs_that_shared_the_machine_say_so(row: Row, tmp_path: Path) -> None:
+    path = tmp_path / tally.FILE
+    for at_once in (1, 3, 2):
+        entry = Entry(
+            f"{row.name} holds, short",
+            "PASS",
+            "",
+            as_expected=True,
+            duration_s=1.0,
+            at_once=at_once,
+        )
+        tally.add(path, NEW, (entry,))
+    told = str(record_of(row, tally.read(path)))
+    assert told.startswith("not run, PASS 3 of 3 (short, 3 at a time, bbbbbbb, ")
+
+
 def test_half_a_row_is_no_row(row: Row, tmp_path: Path) -> None:
     record = record_of(row, soaked(tmp_path, (NEW, f"{row.name} holds, long", True)))
     assert record is not None
