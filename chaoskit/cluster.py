@@ -168,11 +168,7 @@ class Cluster:
             {
                 "cluster": self.name,
                 "event": event,
-                "system": self.system.name,
-                "nodes": list(self.system.nodes),
-                "quorum": self.system.quorum,
-                "driven": self.system.driven,
-                "progress_bound_s": self.system.progress_bound_s,
+                **self.system.said(),
                 "releases": {
                     name: node.configuration.release.label for name, node in self.nodes.items()
                 },

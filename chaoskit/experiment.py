@@ -138,7 +138,8 @@ class Experiment:
             scope=(self.first, self.cluster.recorder.count() - 1),
             reasons=reasons,
             promises=tuple(
-                PromiseOutcome(one.name, one.kind, one.outcome) for one in self.judged.promises
+                PromiseOutcome(one.name, one.kind, one.outcome, one.measured)
+                for one in self.judged.promises
             ),
             owed_share=self.judged.owed_share,
             duration_s=round(clock.monotonic() - self._begun_s, 3),

@@ -36,6 +36,25 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """
+    What a promise about time was measured at once: what happened, in words, and how long it took.
+
+    `value_s` is None when it had not happened by the time it was no longer owed. `limit_s` is what
+    the promise allows. `events` are indices.
+    """
+
+    text: str
+    value_s: float | None
+    limit_s: float
+    events: tuple[int, ...]
+
+
+def _nothing(_: History) -> Sequence[Measured]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
 class Invariant:
     """
     A named promise; `judge` maps a history to its violations.
@@ -45,12 +64,14 @@ class Invariant:
     name: a true sentence in snake case.
     kind: safety or liveness; decides precedence among verdicts.
     judge: pure; raises Inconclusive when the history holds no evidence either way.
+    measure: pure; the figures behind the judgement, for verdicts.json and the report.
 
     """
 
     name: str
     kind: Kind
     judge: Callable[[History], Sequence[Violation]]
+    measure: Callable[[History], Sequence[Measured]] = _nothing
 
 
 def safety(judge: Callable[[History], Sequence[Violation]]) -> Invariant:

@@ -13,13 +13,13 @@ Missing evidence of a fault is INVALID.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chaoskit.errors import Inconclusive
 from chaoskit.evidence import faults_were_felt
 from chaoskit.history import Event, History
-from chaoskit.invariant import Invariant, Violation
+from chaoskit.invariant import Invariant, Measured, Violation
 from chaoskit.liveness import fault_windows
 from chaoskit.operations import attempts
 from chaoskit.quorate import begin_s, owed_share
@@ -42,7 +42,8 @@ class Promise:
     One promise's outcome.
 
     `violations` holds every violation in the order found; `missing` says for UNKNOWN what evidence
-    there was not; `excused` counts the violations that a stalled machine may explain.
+    there was not; `excused` counts the violations that a stalled machine may explain; `measured` is
+    what it was measured at, kept or broken.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Promise:
     violations: tuple[Violation, ...] = ()
     missing: str = ""
     excused: int = 0
+    measured: tuple[Measured, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ def _broken(
 def _judged(history: History, invariant: Invariant) -> tuple[Promise, list[Reason]]:
     try:
         violations = tuple(invariant.judge(history))
+        measured = tuple(invariant.measure(history))
     except Inconclusive as missing:
         return (
             Promise(invariant.name, invariant.kind, Outcome.UNKNOWN, missing=str(missing)),
@@ -172,8 +175,9 @@ def _judged(history: History, invariant: Invariant) -> tuple[Promise, list[Reaso
             [Reason(Verdict.INFRA, invariant.name, text)],
         )
     if not violations:
-        return Promise(invariant.name, invariant.kind, Outcome.KEPT), []
-    return _broken(history, invariant, violations)
+        return Promise(invariant.name, invariant.kind, Outcome.KEPT, measured=measured), []
+    promise, reasons = _broken(history, invariant, violations)
+    return replace(promise, measured=measured), reasons
 
 
 def _samples(history: History) -> int:

@@ -20,12 +20,13 @@ import os
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from chaoskit.errors import UsageError
+from chaoskit.invariant import Measured
 from chaoskit.judge import Outcome
 from chaoskit.redaction import Redactor
 from chaoskit.saved import read_document
@@ -39,11 +40,12 @@ _NAME_TRIES = 100
 
 @dataclass(frozen=True, slots=True)
 class PromiseOutcome:
-    """What became of one promise in one test."""
+    """What became of one promise in one test, and what it was measured at."""
 
     name: str
     kind: Kind
     outcome: Outcome
+    measured: tuple[Measured, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,12 +292,23 @@ def _test_document(test: TestVerdict) -> dict[str, Any]:
             for reason in test.reasons
         ],
         "promises": [
-            {"name": one.name, "kind": one.kind, "outcome": one.outcome} for one in test.promises
+            {
+                "name": one.name,
+                "kind": one.kind,
+                "outcome": one.outcome,
+                "measured": [asdict(measured) for measured in one.measured],
+            }
+            for one in test.promises
         ],
         "owed_share": test.owed_share,
         "duration_s": round(test.duration_s, 3),
         "again": test.again,
     }
+
+
+def _measured_of(document: Mapping[str, Any]) -> Measured:
+    events = tuple(document["events"])
+    return Measured(document["text"], document["value_s"], document["limit_s"], events)
 
 
 def _test_of(document: Mapping[str, Any]) -> TestVerdict:
@@ -315,7 +328,12 @@ def _test_of(document: Mapping[str, Any]) -> TestVerdict:
             for one in document["reasons"]
         ),
         promises=tuple(
-            PromiseOutcome(one["name"], Kind(one["kind"]), Outcome(one["outcome"]))
+            PromiseOutcome(
+                one["name"],
+                Kind(one["kind"]),
+                Outcome(one["outcome"]),
+                tuple(_measured_of(measured) for measured in one.get("measured", ())),
+            )
             for one in document["promises"]
         ),
         owed_share=document["owed_share"],

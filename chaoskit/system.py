@@ -12,13 +12,14 @@ defaults, so that a first System is some twenty lines (docs/adding-a-system.md).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from random import Random
 from typing import Any, Protocol
 
 from chaoskit.certificates import Credential
 from chaoskit.invariant import Invariant
+from chaoskit.panel import Panels
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +323,7 @@ class System:
     traffic: how to put load on it; None: it cannot be loaded.
     clock: how a node's wall clock is seen, where it can be set: its program is linked dynamically,
         so that it loads a shim. None: a static one, as most that are written in Go, or a mute one.
+    panels: what a report draws of its observations, beside what it draws of every system.
 
     """
 
@@ -354,6 +356,7 @@ class System:
     failures: Callable[[Endpoint, float], Mapping[str, int]] | None = None
     traffic: Traffic | None = None
     clock: Clock | None = None
+    panels: Panels = field(default_factory=Panels)
 
     def __post_init__(self) -> None:
         if not 1 <= self.quorum <= len(self.nodes):
@@ -362,6 +365,17 @@ class System:
             raise ValueError(f"{self.name}: two nodes of one name")
         if not self.releases:
             raise ValueError(f"{self.name}: no release")
+
+    def said(self) -> dict[str, Any]:
+        """What the history says of it at the start of a cluster, as JSON values."""
+        return {
+            "system": self.name,
+            "nodes": list(self.nodes),
+            "quorum": self.quorum,
+            "driven": self.driven,
+            "progress_bound_s": self.progress_bound_s,
+            "panels": asdict(self.panels),
+        }
 
     @property
     def linked_ports(self) -> tuple[Port, ...]:

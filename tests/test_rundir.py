@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import UsageError
+from chaoskit.invariant import Measured
 from chaoskit.judge import Outcome
 from chaoskit.redaction import Redactor
 from chaoskit.rundir import (
@@ -26,6 +27,7 @@ from chaoskit.rundir import (
 from chaoskit.verdict import Kind, Reason, Verdict
 
 STARTED = datetime(2026, 11, 21, 9, 12, 3, 417_000, tzinfo=UTC)
+FIGURE = Measured("a loss", None, 8.0, (4, 5))
 BROKEN = Reason(Verdict.FAIL, "no_fork", "e1 and e2 differ at 7", (3, 4), Kind.SAFETY)
 
 
@@ -46,7 +48,7 @@ def verdict_of(test: str, *reasons: Reason) -> TestVerdict:
         verdict=reasons[0].verdict if reasons else Verdict.PASS,
         scope=(2, 9),
         reasons=reasons,
-        promises=(PromiseOutcome("no_fork", Kind.SAFETY, Outcome.KEPT),),
+        promises=(PromiseOutcome("no_fork", Kind.SAFETY, Outcome.KEPT, (FIGURE,)),),
         owed_share=0.925,
         duration_s=4.25,
         again=f"pytest {test} --chaos-seed 7f3a",
@@ -80,8 +82,24 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert document["schema"] == 1
     assert document["tests"][0]["scope"] == [2, 9]
     assert document["tests"][0]["promises"] == [
-        {"name": "no_fork", "kind": "safety", "outcome": "kept"}
+        {
+            "name": "no_fork",
+            "kind": "safety",
+            "outcome": "kept",
+            "measured": [{"text": "a loss", "value_s": None, "limit_s": 8.0, "events": [4, 5]}],
+        }
     ]
+
+
+def test_verdicts_without_figures_are_read_as_before(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    folder.add(verdict_of("a"))
+    path = folder.path / "verdicts.json"
+    document = json.loads(path.read_text())
+    del document["tests"][0]["promises"][0]["measured"]
+    path.write_text(json.dumps(document))
+    (promise,) = read_verdicts(folder.path).tests[0].promises
+    assert promise == PromiseOutcome("no_fork", Kind.SAFETY, Outcome.KEPT)
 
 
 def test_a_run_cut_short_is_never_a_pass(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ group_size{beacon_id="default"} 5
 group_threshold{beacon_id="default"} 3
 last_beacon_round{beacon_id="default"} 9
 last_beacon_round{beacon_id="second"} 8
+beacon_discrepancy_latency{beacon_id="default"} 1018.838747
+beacon_discrepancy_latency{beacon_id="second"} 3
 drand_build_time{build="",version="2.1.3"} 0
 go_goroutines 87
 http_call_counter{code="200",method="get"} 4
@@ -103,6 +105,7 @@ def test_a_sample_holds_what_the_promises_need() -> None:
         "threshold": 3,
         "rounds": {"default": 9, "second": 8},
         "behind": 0,
+        "late_s": 1.019,
     }
     assert failed == {"n3": 7}
 

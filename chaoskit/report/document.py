@@ -36,6 +36,15 @@ def number_of(value: Mapping[str, Any], key: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def number_at(value: Mapping[str, Any], path: str) -> float | None:
+    """The finite number at a path through objects ("detail.late_s"), None when there is none."""
+    *outer, key = path.split(".")
+    inside = value
+    for name in outer:
+        inside = object_of(inside, name)
+    return number_of(inside, key)
+
+
 def whole_of(value: Mapping[str, Any], key: str) -> int | None:
     """The value as a whole number, None when it is none."""
     found = value.get(key)

@@ -31,8 +31,16 @@ WIDTH = 1120.0
 LEFT = 168.0
 RIGHT = 1062.0
 _GUTTER = LEFT - 12
-_HEIGHTS = {"node": 27.0, "link": 13.0, "links": 20.0, "fault": 26.0, "change": 26.0}
-_BARS = {"node": 20.0, "link": 7.0, "links": 14.0, "fault": 16.0, "change": 16.0, "margin": 14.0}
+_HEIGHTS = {"node": 27.0, "link": 13.0, "links": 20.0, "held": 18.0, "fault": 26.0, "change": 26.0}
+_BARS = {
+    "node": 20.0,
+    "link": 7.0,
+    "links": 14.0,
+    "held": 14.0,
+    "fault": 16.0,
+    "change": 16.0,
+    "margin": 14.0,
+}
 _LANE_HEIGHT = 24.0
 _UNDER = 5.0
 _CHART_HEIGHT = 108.0
@@ -59,8 +67,8 @@ def draw_timeline(shown: Timeline, *, started_utc: str) -> Drawing:
         if previous and section != previous:
             y += _GAP
         previous = section
-        groups.append(Group(_spoken(lane), tuple(_lane(lane, x, y))))
-        y += _HEIGHTS.get(lane.kind, _LANE_HEIGHT)
+        groups.append(Group(spoken(lane), tuple(lane_shapes(lane, x, y))))
+        y += height_of(lane)
     if shown.progress:
         y += _GAP
         groups.append(Group("progress of each node", tuple(_progress(shown, x, y))))
@@ -72,13 +80,27 @@ def draw_timeline(shown: Timeline, *, started_utc: str) -> Drawing:
         WIDTH,
         bottom + 22,
         f"Timeline from {shown.start_s:.1f} to {shown.end_s:.1f} seconds: "
-        + "; ".join(_spoken(lane) for lane in shown.lanes[:12]),
+        + "; ".join(spoken(lane) for lane in shown.lanes[:12]),
         (behind, *groups, over),
         shown.start_s,
         shown.end_s,
         LEFT,
         RIGHT,
     )
+
+
+def height_of(lane: Lane) -> float:
+    """How much height a lane takes, with the room below it."""
+    return _HEIGHTS.get(lane.kind, _LANE_HEIGHT)
+
+
+def fault_shades(faults: Sequence[Lane], x: Scale, top: float, bottom: float) -> Iterator[Shape]:
+    """Where a fault was in force or a change under way, as a shade behind everything."""
+    for lane in faults:
+        for span in lane.spans:
+            if span.kind in {"fault", "unproven", "change"}:
+                left, right = x.at(span.start_s), x.at(span.end_s)
+                yield box(left, right, top, bottom - top, f"shade {span.kind}", span.title)
 
 
 def time_axis(x: Scale, top: float, bottom: float, started_utc: str = "") -> Iterator[Shape]:
@@ -92,12 +114,14 @@ def time_axis(x: Scale, top: float, bottom: float, started_utc: str = "") -> Ite
         yield Label(_GUTTER, bottom + 14, started_utc, "tick", "end")
 
 
-def _spoken(lane: Lane) -> str:
+def spoken(lane: Lane) -> str:
+    """A lane for those who cannot see it."""
     said = ", ".join(dict.fromkeys(span.label or span.kind for span in lane.spans))
     return f"{lane.kind} {lane.label}: {said}"
 
 
-def _lane(lane: Lane, x: Scale, y: float) -> Iterator[Shape]:
+def lane_shapes(lane: Lane, x: Scale, y: float) -> Iterator[Shape]:
+    """A lane whose upper edge is at y: its name, spans and marks."""
     height = _BARS.get(lane.kind, 14.0)
     small = lane.kind == "link"
     kind = "lane small" if small else "lane"
@@ -159,10 +183,10 @@ def _progress(shown: Timeline, x: Scale, y: float) -> Iterator[Shape]:
         for piece in one.pieces:
             path = polyline([(x.at(time_s), scale.at(value)) for time_s, value in piece])
             yield Path(path, f"line n{number % 6}", f"progress of {one.label}")
-    yield from _end_labels(shown.progress, scale)
+    yield from end_labels(shown.progress, scale)
 
 
-def _end_labels(lines: Sequence[Series], scale: Scale) -> Iterator[Shape]:
+def end_labels(lines: Sequence[Series], scale: Scale) -> Iterator[Shape]:
     """Names at the ends of the lines; those that end together share one label."""
     ends: dict[float, list[str]] = {}
     for one in lines:

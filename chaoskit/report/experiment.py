@@ -42,13 +42,23 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """What a promise was measured at once: in words, and in seconds against its limit."""
+
+    text: str
+    value_s: float | None
+    limit_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Promise:
-    """One promise: kept, broken or unknown, and the findings that say so."""
+    """One promise: kept, broken or unknown, the findings that say so, and its figures."""
 
     name: str
     kind: str
     outcome: str
     findings: tuple[Finding, ...]
+    measured: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +253,15 @@ def _promises(listed: Sequence[dict[str, Any]], findings: Sequence[Finding]) -> 
                 kind=text_of(one, "kind"),
                 outcome=outcome if outcome in _OUTCOMES else "unknown",
                 findings=tuple(finding for finding in findings if finding.by == name),
+                measured=tuple(map(_figure, objects_of(one, "measured"))),
             )
         )
     order = {"broken": 0, "unknown": 1, "kept": 2}
     return tuple(sorted(promises, key=lambda promise: order[promise.outcome]))
+
+
+def _figure(told: dict[str, Any]) -> Figure:
+    return Figure(text_of(told, "text"), number_of(told, "value_s"), number_of(told, "limit_s"))
 
 
 def _nodes(cluster: Event | None, inside: History) -> tuple[str, ...]:
@@ -265,3 +280,17 @@ def release_of(experiment: Experiment, node: str) -> str:
     if experiment.cluster is None:
         return ""
     return text_of(object_of(experiment.cluster.value, "releases"), node)
+
+
+def panels_of(experiment: Experiment, part: str) -> dict[str, Any]:
+    """A part of the panels that the system declared (chaoskit.panel), empty when there is none."""
+    if experiment.cluster is None:
+        return {}
+    return object_of(object_of(experiment.cluster.value, "panels"), part)
+
+
+def curves_of(experiment: Experiment) -> list[dict[str, Any]]:
+    """The curves that the system declared."""
+    if experiment.cluster is None:
+        return []
+    return objects_of(object_of(experiment.cluster.value, "panels"), "curves")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.report.axis import Scale, decade_ticks, round_ticks
-from chaoskit.report.drawing import LEFT, RIGHT, WIDTH, time_axis, time_scale
+from chaoskit.report.drawing import LEFT, RIGHT, WIDTH, fault_shades, time_axis, time_scale
 from chaoskit.report.load import Load, Window
 from chaoskit.report.shapes import Drawing, Group, Label, Line, Path, Shape, box, polyline
 from chaoskit.report.spans import Detail, Lane
@@ -33,7 +33,7 @@ def draw_load(
     if not load.windows:
         return None
     x = time_scale(start_s, max(end_s, start_s + 0.001))
-    behind = [*_shades(faults, x), *time_axis(x, 6, _BOTTOM + 2)]
+    behind = [*fault_shades(faults, x, 6, _BOTTOM + 2), *time_axis(x, 6, _BOTTOM + 2)]
     pointed = tuple(_pointed(one, load.window_s, x) for one in load.windows)
     groups = (
         Group("axis of time", tuple(behind)),
@@ -51,14 +51,6 @@ def draw_load(
         LEFT,
         RIGHT,
     )
-
-
-def _shades(faults: tuple[Lane, ...], x: Scale) -> Iterator[Shape]:
-    for lane in faults:
-        for span in lane.spans:
-            if span.kind in {"fault", "unproven", "change"}:
-                left, right = x.at(span.start_s), x.at(span.end_s)
-                yield box(left, right, 6, _BOTTOM - 4, f"shade {span.kind}", span.title)
 
 
 def _rates(load: Load, x: Scale) -> Iterator[Shape]:

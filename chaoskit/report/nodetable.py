@@ -9,9 +9,10 @@ characters, the ones nearest to the moment, and says how many were left out.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from heapq import merge
+from dataclasses import dataclass, field
+from heapq import heappush, heapreplace, merge
 from pathlib import Path
 
 from chaoskit.report.document import text_of, whole_of
@@ -53,16 +54,30 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The part of the logs that a test wants: its own time, and a moment to look at closely."""
+    """
+    The part of the logs that a test wants: its own time, and a moment to look at closely.
+
+    `moments`, in order, are when the harness did something; `most` is how many lines of a node are
+    kept, the ones nearest to them.
+    """
 
     start_s: float
     end_s: float
     at_s: float | None
     why: str = ""
+    moments: tuple[float, ...] = ()
+    most: int = 0
 
     def holds(self, time_s: float) -> bool:
         """Whether a line at this time belongs to the test."""
         return self.start_s <= time_s <= self.end_s
+
+    def distance(self, time_s: float) -> float:
+        """How far a line is from the nearest moment, in seconds; 0 without moments."""
+        at = bisect_left(self.moments, time_s)
+        return min(
+            (abs(one - time_s) for one in self.moments[max(at - 1, 0) : at + 1]), default=0.0
+        )
 
     def near(self, time_s: float) -> bool:
         """Whether a line at this time belongs into the excerpt."""
@@ -71,11 +86,38 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What the logs held for one window: lines near its moment and the last grave line a node."""
+    """
+    What the logs held for one window: lines near its moment and the last grave line a node.
+
+    `kept` are the lines of each node for the merged log, `written` how many there were.
+    """
 
     near: tuple[LogLine, ...]
     grave: Mapping[str, LogLine]
     last: Mapping[str, LogLine]
+    kept: Mapping[str, tuple[LogLine, ...]] = field(default_factory=dict)
+    written: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Nearest:
+    """The lines nearest to a window's moments while more of them come: the farthest goes first."""
+
+    window: Window
+    held: list[tuple[float, int, LogLine]] = field(default_factory=list)
+    seen: int = 0
+
+    def add(self, line: LogLine) -> None:
+        self.seen += 1
+        entry = (-self.window.distance(line.time_s), -self.seen, line)
+        if len(self.held) < self.window.most:
+            heappush(self.held, entry)
+        elif self.held and entry[:2] > self.held[0][:2]:
+            heapreplace(self.held, entry)
+
+    def lines(self) -> tuple[LogLine, ...]:
+        """In the order in which they came."""
+        return tuple(line for _, _, line in sorted(self.held, key=lambda one: -one[1]))
 
 
 def read_logs(folder: Path, windows: Sequence[Window]) -> tuple[Read, ...]:
@@ -83,12 +125,14 @@ def read_logs(folder: Path, windows: Sequence[Window]) -> tuple[Read, ...]:
     near: list[list[list[LogLine]]] = [[] for _ in windows]
     grave: list[dict[str, LogLine]] = [{} for _ in windows]
     last: list[dict[str, LogLine]] = [{} for _ in windows]
+    kept: list[dict[str, _Nearest]] = [{} for _ in windows]
     for node in node_names(folder):
         mine: list[list[LogLine]] = [[] for _ in windows]
         for line in log_lines(folder, node):
             for number, window in enumerate(windows):
                 if not window.holds(line.time_s):
                     continue
+                kept[number].setdefault(node, _Nearest(window)).add(line)
                 if window.near(line.time_s):
                     mine[number].append(line)
                 last[number][node] = line
@@ -97,7 +141,13 @@ def read_logs(folder: Path, windows: Sequence[Window]) -> tuple[Read, ...]:
         for number, lines in enumerate(mine):
             near[number].append(lines)
     return tuple(
-        Read(tuple(merge(*near[number], key=_time)), grave[number], last[number])
+        Read(
+            near=tuple(merge(*near[number], key=_time)),
+            grave=grave[number],
+            last=last[number],
+            kept={node: one.lines() for node, one in kept[number].items()},
+            written={node: one.seen for node, one in kept[number].items()},
+        )
         for number in range(len(windows))
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from chaoskit.report.catchup import CatchUp, catch_up
 from chaoskit.report.document import compact, object_of, objects_of, text_of
 from chaoskit.report.drawing import draw_strip, draw_timeline
 from chaoskit.report.evidence import EvidenceRow, evidence
@@ -21,10 +22,14 @@ from chaoskit.report.experiment import (
     experiments,
 )
 from chaoskit.report.faultlanes import courses, fault_lanes
+from chaoskit.report.harnesslog import Said, harness_lines
 from chaoskit.report.load import Load, load
 from chaoskit.report.loadchart import draw_load
 from chaoskit.report.margin import Standing, standing_of
+from chaoskit.report.mergedlog import MergedLog, merged_log
 from chaoskit.report.nodetable import Excerpt, NodeRow, Read, Window, excerpt, node_rows, read_logs
+from chaoskit.report.panelchart import Panels, draw_panels
+from chaoskit.report.panels import contributions, plots
 from chaoskit.report.rehearsal import Rehearsal, rehearsal
 from chaoskit.report.shapes import Drawing
 from chaoskit.report.source import Source
@@ -45,6 +50,7 @@ from chaoskit.report.wording import count, duration, moment, plural, share
 _SMALL_FROM = 12
 _OPEN_UP_TO = 4
 _REMARKS = 12
+_LINES, _LINES_SMALL = 400, 100  # of all nodes' logs together, in the merged log of a test
 _PLAN_CHARACTERS = 20_000
 _STEPS = 200
 _NOT_FACTS = frozenset({"steps", "schema", "rehearsal", "tests"})
@@ -70,6 +76,10 @@ class ExperimentPage:
     timeline: Drawing
     kinds: frozenset[str]
     thinning: str
+    panels: Panels
+    panels_drawing: Drawing | None
+    catch_up: CatchUp | None
+    log: MergedLog
     evidence: tuple[EvidenceRow, ...]
     load: Load
     load_drawing: Drawing | None
@@ -107,11 +117,16 @@ def page(source: Source) -> Page:
     notes = [*source.notes, *_missing(source, found)]
     if standing is None:
         notes.append("the margin to the quorum is not shown: some facts in the history are corrupt")
-    reads = read_logs(source.folder, [_window(one) for one in found])
+    done = [harness_lines(one) for one in found]
+    most = _LINES if len(found) < _SMALL_FROM else _LINES_SMALL
+    windows = [_window(one, its, most) for one, its in zip(found, done, strict=True)]
+    reads = read_logs(source.folder, windows)
     started = _started(source)
     tests = tuple(
-        _test(number, one, read, standing or (), started, many=len(found))
-        for number, (one, read) in enumerate(zip(found, reads, strict=True), start=1)
+        _test(number, one, _Read(read, window, its), standing or (), started, many=len(found))
+        for number, (one, read, window, its) in enumerate(
+            zip(found, reads, windows, done, strict=True), start=1
+        )
     )
     header = header_of(source)
     host = object_of(header, "host")
@@ -166,7 +181,16 @@ def _started(source: Source) -> datetime | None:
     return started.replace(tzinfo=UTC) if started.tzinfo is None else started.astimezone(UTC)
 
 
-def _window(experiment: Experiment) -> Window:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of the logs for a test, by which window, beside what the harness did."""
+
+    logs: Read
+    window: Window
+    done: Sequence[Said]
+
+
+def _window(experiment: Experiment, done: Sequence[Said], most: int) -> Window:
     broken = [one for one in experiment.findings if one.verdict == "FAIL" and one.events]
     first = min(broken, key=violation_time_s, default=None)
     return Window(
@@ -174,13 +198,15 @@ def _window(experiment: Experiment) -> Window:
         experiment.end_s,
         None if first is None else violation_time_s(first),
         "" if first is None else first.by,
+        moments=tuple(one.time_s for one in done if one.weighty),
+        most=max(most // max(len(experiment.nodes), 1), 1),
     )
 
 
 def _test(
     number: int,
     experiment: Experiment,
-    read: Read,
+    read: _Read,
     standing: Standing,
     started: datetime | None,
     *,
@@ -191,6 +217,9 @@ def _test(
     shown = timeline(experiment, followed, standing, detail)
     its_load = load(experiment.events, shown.start_s, shown.end_s, detail)
     path, _, name = experiment.name.rpartition("::")
+    faults = fault_lanes(experiment, followed)
+    recovery = catch_up(experiment, followed)
+    panels = Panels(plots(experiment, detail), recovery, contributions(experiment))
     drawn, samples = shown.thinning
     return ExperimentPage(
         number=number,
@@ -212,13 +241,15 @@ def _test(
         "stretch the first, the lowest, the highest and the last."
         if drawn < samples
         else "",
+        panels=panels,
+        panels_drawing=draw_panels(panels, shown.start_s, shown.end_s, faults),
+        catch_up=recovery,
+        log=merged_log(experiment, read.done, read.logs.kept, read.logs.written, started),
         evidence=tuple(evidence(course) for course in followed),
         load=its_load,
-        load_drawing=draw_load(
-            its_load, shown.start_s, shown.end_s, fault_lanes(experiment, followed), detail
-        ),
-        nodes=node_rows(experiment, read),
-        excerpt=excerpt(_window(experiment), read),
+        load_drawing=draw_load(its_load, shown.start_s, shown.end_s, faults, detail),
+        nodes=node_rows(experiment, read.logs),
+        excerpt=excerpt(read.window, read.logs),
         finished=experiment.finished,
     )
 
@@ -236,16 +267,21 @@ def _headline(experiment: Experiment) -> str:
 
 def _remarks(experiment: Experiment) -> tuple[str, ...]:
     """What the harness noted beside the verdict: notes, and a machine over its limits."""
-    remarks = []
-    for event in experiment.events.of("note", "machine"):
-        at = moment(event.time_s)
-        if event.f == "note":
-            remarks.append(f"{at}: {text_of(event.value, 'text')}")
-        elif event.f == "machine" and event.value.get("over") is True:
-            said = compact({k: v for k, v in event.value.items() if k != "over"}, limit=120)
-            remarks.append(f"{at}: the machine was over its limit: {said}")
-    more = len(remarks) - _REMARKS
-    return (*remarks[:_REMARKS], f"and {more} more") if more > 0 else tuple(remarks)
+    remarks = [
+        f"{moment(event.time_s)}: {text_of(event.value, 'text')}"
+        for event in experiment.events.of("note")
+    ]
+    over = [one for one in experiment.events.of("machine") if one.value.get("over") is True]
+    if over:
+        first = {key: value for key, value in over[0].value.items() if key != "over"}
+        said = f"the machine was over its limit: {compact(first, limit=120)}"
+        last = moment(over[-1].time_s)
+        more = f", and {plural(len(over) - 1, 'more time')} until {last}" if over[1:] else ""
+        remarks.append(f"{moment(over[0].time_s)}: {said}{more}")
+    more_remarks = len(remarks) - _REMARKS
+    if more_remarks > 0:
+        return (*remarks[:_REMARKS], f"and {more_remarks} more")
+    return tuple(remarks)
 
 
 def _strip(source: Source, found: Sequence[Experiment], started: datetime | None) -> Drawing:

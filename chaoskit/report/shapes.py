@@ -119,3 +119,18 @@ def diamond(x: float, y: float, radius: float) -> str:
 def triangle(x: float, y: float, radius: float) -> str:
     """The path of a triangle that stands on its point."""
     return f"M{x - radius:g} {y - radius:g}L{x + radius:g} {y - radius:g} {x:g} {y + radius:g}Z"
+
+
+def mark(number: int, x: float, y: float, radius: float) -> str:
+    """The path of the mark of the member of this number: six shapes, told apart without colour."""
+    low, high, left, right = y + radius, y - radius, x - radius, x + radius
+    half = radius * 0.4
+    shapes = (
+        f"M{left:g} {high:g}H{right:g}V{low:g}H{left:g}Z",
+        diamond(x, y, radius * 1.3),
+        triangle(x, y, radius * 1.2),
+        f"M{left:g} {low:g}L{right:g} {low:g} {x:g} {high:g}Z",
+        f"M{left:g} {y - half:g}H{right:g}V{y + half:g}H{left:g}Z",
+        f"M{x - half:g} {high:g}H{x + half:g}V{low:g}H{x - half:g}Z",
+    )
+    return shapes[number % len(shapes)]

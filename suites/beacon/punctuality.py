@@ -26,7 +26,7 @@ from suites.beacon.readings import Chain, Shown, begun_s, chains_of, nodes_of, r
 
 _ROUND_AT_LEAST_S = 0.25  # what a late round takes however short the catch-up period
 _SLACK = 1.5  # real members need up to 1.6 times what the formula says
-_LEVEL = 2  # rounds: the newest takes up to a second
+LEVEL = 2  # rounds: the newest takes up to a second
 _BACKOFF_SHARE, _BACKOFF_AT_MOST_S = 0.7, 120.0  # of the time away; gRPC's own cap
 
 
@@ -41,6 +41,11 @@ def catch_up_bound_s(behind: int, *, period_s: float, catchup_period_s: float) -
         return math.inf
     backoff_s = min(_BACKOFF_AT_MOST_S, 1.0 + _BACKOFF_SHARE * behind * period_s)
     return _SLACK * behind * each_s / (1 - each_s / period_s) + 5 * period_s + backoff_s
+
+
+def full_backoff_behind(period_s: float) -> int:
+    """How many rounds behind a group is at most whose back-off still grows with each of them."""
+    return int((_BACKOFF_AT_MOST_S - 1.0) / (_BACKOFF_SHARE * period_s))
 
 
 def rounds_keep_time(*, catchup_period_s: float) -> Invariant:
@@ -102,14 +107,14 @@ class _Pace:
 
     def level_s(self, from_s: float, to_s: float) -> float:
         """When the group was level first; `to_s` when it was not."""
-        if self.behind(from_s) <= _LEVEL:
+        if self.behind(from_s) <= LEVEL:
             return from_s
         shown_s = sorted({one.time_s for one in self.firsts.values() if from_s < one.time_s < to_s})
-        return next((time_s for time_s in shown_s if self.behind(time_s) <= _LEVEL), to_s)
+        return next((time_s for time_s in shown_s if self.behind(time_s) <= LEVEL), to_s)
 
     def came_level(self, stretch: Stretch) -> bool:
         """Whether it was behind when this threshold came to stand, and then was not."""
-        was_behind = self.behind(stretch.start_s) > _LEVEL
+        was_behind = self.behind(stretch.start_s) > LEVEL
         return was_behind and self.level_s(stretch.start_s, stretch.end_s) < stretch.end_s
 
     def owed_from_s(self, stretch: Stretch, catchup_period_s: float) -> float:

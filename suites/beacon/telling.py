@@ -43,7 +43,7 @@ class Told:
 
 
 @dataclass(slots=True)
-class _Facts:
+class Facts:
     """What is known of nodes and links at one moment."""
 
     states: dict[str, str] = field(default_factory=dict)
@@ -51,6 +51,7 @@ class _Facts:
     links: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
+        """Note a `state`, `link` or `handshake`."""
         value = event.value
         if event.f == "state":
             self.states[event.process] = value["state"]
@@ -95,7 +96,7 @@ def told_of(history: History) -> Iterator[Told]:
         node: [event for event in history.of("observe") if event.process == node] for node in nodes
     }
     for member, peer in permutations(nodes, 2):
-        facts = _Facts()
+        facts = Facts()
         reach: bool | None = None
         since: Event | None = None
         was_known = False

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaoskit.http import HttpClient, NoAnswer
+from chaoskit.panel import CatchUp, Curve, Panels
 from chaoskit.releases import read_releases
 from chaoskit.system import (
     Artifact,
@@ -161,4 +162,22 @@ SYSTEM = System(
     ),
     invariants=PROMISES,
     traffic=Traffic(EtcdClient, operations, snapshot=Operation("snapshot", {})),
+    panels=Panels(
+        curves=(
+            Curve(
+                title="raft term",
+                words="raftTerm of each member's status: it grows with every election",
+                reads="term",
+            ),
+            Curve(
+                title="raft index",
+                words="raftIndex of each member's status: the newest entry of its log",
+                reads="detail.raft_index",
+            ),
+        ),
+        catch_up=CatchUp(
+            words="revisions of the newest key that the farthest member has and this one has not",
+            noun="revisions",
+        ),
+    ),
 )

@@ -20,6 +20,7 @@ from random import Random
 from typing import Any
 
 from chaoskit.http import HttpClient, NoAnswer
+from chaoskit.panel import CatchUp, Curve, Panels
 from chaoskit.system import (
     Artifact,
     ArtifactKind,
@@ -91,6 +92,10 @@ def toys(
         ),
         failures=failures,
         traffic=Traffic(connect=ToysClient, operations=operations, timeout_s=2.0),
+        panels=Panels(
+            curves=(Curve(title="term", words="it grows with every election", reads="term"),),
+            catch_up=CatchUp(words="behind the farthest toy", noun="entries"),
+        ),
     )
 
 
