@@ -36,6 +36,8 @@ from chaoskit.system import (
 from suites.beacon import dealing
 from suites.beacon.client import BeaconClient, operations
 from suites.beacon.invariants import PROMISES
+from suites.beacon.margin import margin_is_told
+from suites.beacon.panels import panels
 from suites.beacon.punctuality import rounds_keep_time
 from suites.beacon.watching import failures, observe, stamp
 
@@ -116,7 +118,11 @@ def beacon(
             Timing("catch-up period", 15.0, TimingKind.PROTOCOL, "catchup_period", floor_s=0.0),
             Timing("redial of a peer", 120.0, TimingKind.LIBRARY),
         ),
-        invariants=(*PROMISES, rounds_keep_time(catchup_period_s=catchup_period_s)),
+        invariants=(
+            *PROMISES,
+            rounds_keep_time(catchup_period_s=catchup_period_s),
+            margin_is_told(period_s=period_s),
+        ),
         failures=failures,
         traffic=Traffic(
             partial(BeaconClient, secure=tls),
@@ -125,6 +131,7 @@ def beacon(
             snapshot=Operation("snapshot", {}),
             local=True,
         ),
+        panels=panels(period_s=period_s, catchup_period_s=catchup_period_s),
         clock=Clock(ask_date("metrics", "/"), stamp),
     )
 
