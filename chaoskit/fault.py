@@ -7,7 +7,8 @@ change, which has no way back). Refuses: a fault without evidence. Each injectio
 * effective: probes of ours on another channel than the injector's see it, with its onset;
 * felt: a counter of the kernel or of a peer grew while it was verified in force;
 * effective again, just before the heal: it was in force all the time;
-* absent: after the heal the probes do not see it any more.
+* absent: after the heal the probes do not see it any more; where another fault lies on the link on
+  which a probe looks, after that one's.
 
 The order matters. A probe leaves packets of its own, so the counters' zero is read after the probe
 that saw the fault, and their end before the probe that sees it again.
@@ -15,6 +16,7 @@ that saw the fault, and their end before the probe that sees it again.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -309,13 +311,26 @@ def _heal(
         cluster.poison(f"the heal of fault {number} raised: {error}")
         raise HealFailed(f"the heal of fault {number} raised: {error}") from error
     recorder.record("chaoskit", "heal", {"id": number}, kind="ok")
-    healed_s = clock.monotonic()
-    sights = _await_all(witness.probes, present=False, within_s=witness.within_s, since_s=healed_s)
-    for probe, sight in zip(witness.probes, sights, strict=True):
+    covered = [one for one in witness.probes if cluster.mesh.tampered_with(one.link)]
+    bare = [one for one in witness.probes if one not in covered]
+    _look_whether_gone(cluster, number, bare, witness.within_s)
+    for probe in covered:  # by another fault: looked at when that one ends
+        later = functools.partial(_look_whether_gone, cluster, number, [probe], witness.within_s)
+        cluster.mesh.when_bare(probe.link, later)
+    for look in cluster.mesh.due():
+        look()
+    cluster.wire.survey(nodes)
+
+
+def _look_whether_gone(
+    cluster: Cluster, number: int, probes: Sequence[Probe], within_s: float
+) -> None:
+    since_s = clock.monotonic()
+    sights = _await_all(probes, present=False, within_s=within_s, since_s=since_s)
+    for probe, sight in zip(probes, sights, strict=True):
         _record_sight(cluster, "absent", number, probe, sight)
         if not sight.came:
             cluster.poison(f"fault {number} is still there after its heal: {sight.detail}")
-    cluster.wire.survey(nodes)
 
 
 def apply(change: Change, *, to: Cluster, may_exit: bool = False, asks: bool = False) -> bool:

@@ -47,7 +47,7 @@ def cannot_pass(cluster: Cluster, link: Link) -> Probe:
         met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
         return Sighting(not met.answered, str(met))
 
-    return Probe(f"a question on {link.name}", lasting(look))
+    return Probe(f"a question on {link.name}", lasting(look), link.name)
 
 
 def never_answered(cluster: Cluster, link: Link) -> Probe:
@@ -57,7 +57,7 @@ def never_answered(cluster: Cluster, link: Link) -> Probe:
         met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
         return _told(present=met.kind in _SILENT, gone=met.answered, detail=str(met))
 
-    return Probe(f"an answer on {link.name}", lasting(look))
+    return Probe(f"an answer on {link.name}", lasting(look), link.name)
 
 
 def is_reset(cluster: Cluster, link: Link) -> Probe:
@@ -67,7 +67,7 @@ def is_reset(cluster: Cluster, link: Link) -> Probe:
         met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
         return _told(present=met.kind is Outcome.RESET, gone=met.answered, detail=str(met))
 
-    return Probe(f"a reset on {link.name}", look)
+    return Probe(f"a reset on {link.name}", look, link.name)
 
 
 def answers_late(
@@ -85,7 +85,7 @@ def answers_late(
         late = met.took_s >= at_least_s
         return _told(present=met.answered and late, gone=met.answered and not late, detail=str(met))
 
-    return Probe(f"the answer's delay on {link.name}", lasting(look))
+    return Probe(f"the answer's delay on {link.name}", lasting(look), link.name)
 
 
 def closes_late(cluster: Cluster, link: Link, *, at_least_s: float) -> Probe:
@@ -97,7 +97,7 @@ def closes_late(cluster: Cluster, link: Link, *, at_least_s: float) -> Probe:
         late = took_s >= at_least_s
         return Sighting(late, f"the close came after {took_s * 1000:.1f} ms")
 
-    return Probe(f"a close on {link.name}", lasting(look))
+    return Probe(f"a close on {link.name}", lasting(look), link.name)
 
 
 def serves(cluster: Cluster, link: Link, *, kind: Outcome) -> Probe:
@@ -111,7 +111,7 @@ def serves(cluster: Cluster, link: Link, *, kind: Outcome) -> Probe:
             detail=f"{seen.kind.value}, trusted: {seen.trusted}",
         )
 
-    return Probe(f"a TLS hello on {link.name}", look)
+    return Probe(f"a TLS hello on {link.name}", look, link.name)
 
 
 def is_distrusted(cluster: Cluster, link: Link, *, fingerprint: str, reason: Distrust) -> Probe:
@@ -126,7 +126,7 @@ def is_distrusted(cluster: Cluster, link: Link, *, fingerprint: str, reason: Dis
             detail=f"{seen.kind.value} {(seen.fingerprint or '')[:12]}, {why}",
         )
 
-    return Probe(f"the certificate on {link.name}", look)
+    return Probe(f"the certificate on {link.name}", look, link.name)
 
 
 def packets_met(cluster: Cluster, shapes: Mapping[str, Shape]) -> Meter:

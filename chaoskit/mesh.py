@@ -3,7 +3,9 @@ The links between nodes: one directed link for each way one node can dial anothe
 
 Owns: `Shape` (what can be done to a link), `Link`, and `Mesh`, which changes links through
 Toxiproxy and records what the server then says of them. Refuses: a change without a way back: each
-is a `with` block that removes exactly what it added.
+is a `with` block. Blocks on one link compose, in whatever order they end: a link refuses dials as
+long as any of them has it refuse, a toxic lies on it as long as any of them put it there, and it
+leads where the block that began last, of those that have not ended, leads it.
 
 Dial direction is not byte direction: the link a>b carries the bytes of both directions on
 connections that a opened. Bytes that must not flow from a to b need an upstream toxic on a>b and a
@@ -12,6 +14,7 @@ downstream one on b>a (`Mesh.one_way`).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -19,6 +22,7 @@ from dataclasses import dataclass, field
 
 from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.history import Recorder
+from chaoskit.layers import Layers
 from chaoskit.toxics import (
     Bandwidth,
     Latency,
@@ -32,6 +36,7 @@ from chaoskit.toxiproxy import ProxySpec, ProxyState, ToxiproxyClient
 
 BOTH: tuple[Stream, Stream] = ("upstream", "downstream")
 _PARALLEL_CALLS = 4
+_REFUSAL = "refuses dials"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,13 @@ def link_between(
     return Link(source, target, address, upstream_host, routes)
 
 
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """A proxy leads elsewhere."""
+
+    upstream: str
+
+
 @dataclass(slots=True)
 class Mesh:
     """All links of a cluster and the only way to change them."""
@@ -141,6 +153,8 @@ class Mesh:
     client: ToxiproxyClient
     links: Mapping[tuple[str, str], Link]
     recorder: Recorder
+    _layers: Layers = field(default_factory=Layers)
+    _noting: threading.Lock = field(default_factory=threading.Lock)
     _said: dict[str, str] = field(default_factory=dict)
     _cut: set[str] = field(default_factory=set)
 
@@ -184,7 +198,8 @@ class Mesh:
         """
         Do `shapes` (by link name) to their links for the length of the block, side by side.
 
-        Raises ToxiproxyFailed when the server refuses; what was done until then is undone.
+        What other blocks did to these links stays. Raises ToxiproxyFailed when the server refuses;
+        what was done until then is undone.
         """
         by_name = {link.name: link for link in self.links.values()}
         changes = [
@@ -197,15 +212,16 @@ class Mesh:
         with ExitStack() as undoing:
             states = None
             if refusing:
-                undoing.callback(self.client.set_enabled, *refusing, enabled=True)
-                states = self.client.set_enabled(*refusing, enabled=False)
+                undoing.callback(self._let, refusing)
+                states = self._refuse(refusing)
             if bending or states is None:
                 for step_back in self._each(lambda one: self._put_on(*one), bending):
                     undoing.callback(step_back)
                 states = self.client.proxies()
             undo = undoing.pop_all()
         try:
-            self._take_note(states)
+            with self._noting:
+                self._take_note(states, [by_name[name] for name in shapes])
             yield
         finally:
             undo.close()
@@ -215,24 +231,22 @@ class Mesh:
     def retargeted(self, source: str, target: str, *, ports: Mapping[str, str]) -> Iterator[None]:
         """Lead the link's ports (by name) to other addresses ("host:port") for the block."""
         link = self.link(source, target)
-        try:
+        with ExitStack() as undoing:
+            undoing.callback(self.survey)
             for port, upstream in ports.items():
-                self.client.set_upstream(link.routes[port].proxy, upstream)
+                undoing.callback(self._lead_back, link.routes[port], _Lead(upstream))
+                self._lead(link.routes[port], _Lead(upstream))
             self.survey()
             yield
-        finally:
-            for port in ports:
-                route = link.routes[port]
-                self.client.set_upstream(route.proxy, route.upstream)
-            self.survey()
 
     def survey(self) -> None:
         """Ask the server what lies on each link, and record every link that changed."""
-        self._take_note(self.client.proxies())
+        with self._noting:  # nobody records what was changed since before what was asked before
+            self._take_note(self.client.proxies(), self.links.values())
 
-    def _take_note(self, states: Mapping[str, ProxyState]) -> None:
-        """Record every link that changed, by what the server said."""
-        for link in self.links.values():
+    def _take_note(self, states: Mapping[str, ProxyState], links: Iterable[Link]) -> None:
+        """Record those of the links that changed, by what the server said."""
+        for link in links:
             found = [states[route.proxy] for route in link.routes.values() if route.proxy in states]
             if len(found) != len(link.routes):
                 raise ChaosError(f"Toxiproxy has lost a proxy of the link {link.name}")
@@ -253,6 +267,26 @@ class Mesh:
         """The names of the links that were cut when the server was last asked."""
         return frozenset(self._cut)
 
+    def tampered_with(self, name: str) -> bool:
+        """Whether any block has done something to the link of that name, and has not ended."""
+        return any(self._layers.on(proxy) for proxy in self._proxies_of(name))
+
+    def when_bare(self, name: str, call: Callable[[], None]) -> None:
+        """Keep a call for when no block does anything to the link of that name any more."""
+        self._layers.when_bare(self._proxies_of(name), call)
+
+    def due(self) -> list[Callable[[], None]]:
+        """The calls that were kept and whose time has come, each once."""
+        return self._layers.due()
+
+    def _proxies_of(self, name: str) -> list[str]:
+        return [
+            route.proxy
+            for link in self.links.values()
+            if link.name == name
+            for route in link.routes.values()
+        ]
+
     def pristine(self) -> bool:
         """Whether every link is as it was made, by the server's word."""
         states = self.client.proxies()
@@ -265,12 +299,46 @@ class Mesh:
             for route in link.routes.values()
         )
 
+    def _refuse(self, proxies: Sequence[str]) -> Mapping[str, ProxyState]:
+        with self._layers.held(*proxies):
+            for proxy in proxies:
+                self._layers.lay(proxy, _REFUSAL)
+            return self.client.set_enabled(*proxies, enabled=False)
+
+    def _let(self, proxies: Sequence[str]) -> None:
+        """Dials are let through again, where no other block has them refused."""
+        with self._layers.held(*proxies):
+            free = [proxy for proxy in proxies if self._layers.lift(proxy, _REFUSAL)]
+            if free:
+                self.client.set_enabled(*free, enabled=True)
+
+    def _lead(self, route: Route, lead: _Lead) -> None:
+        with self._layers.held(route.proxy):
+            self._layers.lay(route.proxy, lead)
+            self.client.set_upstream(route.proxy, lead.upstream)
+
+    def _lead_back(self, route: Route, lead: _Lead) -> None:
+        """To where the newest block that is left leads it, else to where it led first."""
+        with self._layers.held(route.proxy):
+            self._layers.lift(route.proxy, lead)
+            left = [one for one in self._layers.on(route.proxy) if isinstance(one, _Lead)]
+            self.client.set_upstream(route.proxy, left[-1].upstream if left else route.upstream)
+
     def _put_on(self, proxy: str, shape: Shape) -> Callable[[], None]:
         with ExitStack() as undo:
             for toxic in shape.toxics:
-                self.client.add_toxic(proxy, toxic)
-                undo.callback(self.client.remove_toxic, proxy, toxic.name)
+                with self._layers.held(proxy):
+                    if toxic not in self._layers.on(proxy):
+                        self.client.add_toxic(proxy, toxic)
+                    self._layers.lay(proxy, toxic)
+                undo.callback(self._take_off, proxy, toxic)
             return undo.pop_all().close
+
+    def _take_off(self, proxy: str, toxic: Toxic) -> None:
+        """Unless another block has put the same there."""
+        with self._layers.held(proxy):
+            if self._layers.lift(proxy, toxic):
+                self.client.remove_toxic(proxy, toxic.name)
 
     def _each(
         self,

@@ -23,10 +23,16 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A look of ours, on another channel than the injector's."""
+    """
+    A look of ours, on another channel than the injector's.
+
+    `link` names the link on which it looks, if it is one: what another fault does to the same link
+    would be taken for what this one did.
+    """
 
     name: str
     look: Callable[[], Sighting]
+    link: str = ""
 
 
 def lasting(look: Callable[[], Sighting]) -> Callable[[], Sighting]:

@@ -41,9 +41,12 @@ def _shape(style: Style) -> Shape:
 def _cut(cluster: Cluster, shapes: Mapping[str, Shape], links: Sequence[Link]) -> Iterator[Witness]:
     if not links:
         raise NotApplicable("a partition needs two sides with a link between them")
+    untouched = [link for link in links if not cluster.mesh.tampered_with(link.name)]
+    if not untouched:
+        raise NotApplicable("other faults lie on each of its links: it could not be told from them")
     with cluster.mesh.shaped(shapes):
         yield Witness(
-            probes=[cannot_pass(cluster, link) for link in links],
+            probes=[cannot_pass(cluster, link) for link in untouched],
             meters=[packets_met(cluster, shapes)],
             within_s=_WITHIN_S,
         )

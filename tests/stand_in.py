@@ -74,7 +74,8 @@ class World:
 
     def witness(self) -> Witness:
         """What proves a jam."""
-        return Witness([Probe("a dial", self.look)], [Meter("dials", self.count)], within_s=0.05)
+        probe = Probe("a dial", self.look, "a>b")
+        return Witness([probe], [Meter("dials", self.count)], within_s=0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,25 @@ class Turn:
         )
 
 
+class StandInMesh:
+    """Links that are bare but for those in `covered`; keeps the calls that wait for them."""
+
+    def __init__(self) -> None:
+        self.covered: set[str] = set()
+        self._waiting: list[tuple[str, Callable[[], None]]] = []
+
+    def tampered_with(self, name: str) -> bool:
+        return name in self.covered
+
+    def when_bare(self, name: str, call: Callable[[], None]) -> None:
+        self._waiting.append((name, call))
+
+    def due(self) -> list[Callable[[], None]]:
+        due = [one for one in self._waiting if one[0] not in self.covered]
+        self._waiting = [one for one in self._waiting if one[0] in self.covered]
+        return [call for _, call in due]
+
+
 class StandIn:
     """Stands in for a `Cluster`; `as_cluster` says so to the type checker."""
 
@@ -155,6 +175,7 @@ class StandIn:
         self.experiment: Any = None
         self.held: list[float] = []
         self.wire = SimpleNamespace(survey=lambda _: self.world.log.append("survey"))
+        self.mesh = StandInMesh()
         self.backend = SimpleNamespace(name="none")
         self.meters = SimpleNamespace(open_faults=0, discounting=nullcontext)
         self.pristine = {"links": "open"}

@@ -140,6 +140,19 @@ def test_a_fault_that_stays_is_not_absent_and_spoils_the_cluster(cluster: StandI
     assert "still there after its heal: jammed" in cluster.poisoned
 
 
+def test_that_it_is_gone_is_seen_when_no_other_fault_lies_on_its_link(cluster: StandIn) -> None:
+    cluster.mesh.covered.add("a>b")
+    jam(cluster, stays=True)
+    assert said(cluster)[-1] == "heal ok"
+    assert "was healed but not shown to be gone" in verdict(cluster)[1]
+    cluster.mesh.covered.clear()
+    cluster.world.jammed = False  # with the end of the other one, whose heal looks at what is due
+    jam(cluster, stays=False)
+    absent = cluster.history().of("absent")
+    assert [(one.value["id"], one.type) for one in absent] == [(2, "ok"), (1, "ok")]
+    assert verdict(cluster) == (Verdict.PASS, "")
+
+
 def test_a_probe_that_cannot_look_is_neither_there_nor_gone(cluster: StandIn) -> None:
     with pytest.raises(NotEffective):
         jam(cluster, blind=True)

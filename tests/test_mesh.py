@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, permutations
 from pathlib import Path
 
@@ -172,6 +173,106 @@ def test_shapes_lie_over_each_other(mesh: Mesh) -> None:
         assert mesh.cut_links() == frozenset()
         assert not mesh.pristine()
     assert mesh.pristine()
+
+
+def shape_of(mesh: Mesh, link: str) -> str:
+    return next(shape for name, _, shape in reversed(told(mesh)) if name == link)
+
+
+@pytest.mark.parametrize("inner", SHAPES, ids=lambda shape: f"inner {shape.label}")
+@pytest.mark.parametrize("outer", SHAPES, ids=lambda shape: f"outer {shape.label}")
+def test_what_the_outer_block_put_is_there_when_the_inner_ends(
+    mesh: Mesh, outer: Shape, inner: Shape
+) -> None:
+    with mesh.shaped({"a>b": outer}):
+        before, said = mesh.client.proxies(), shape_of(mesh, "a>b")
+        with mesh.shaped({"a>b": inner, "b>a": inner}):
+            assert mesh.cut_links() >= ({"a>b"} if outer.cutting or inner.cutting else set())
+        assert mesh.client.proxies() == before
+        assert shape_of(mesh, "a>b") == said
+        assert mesh.tampered_with("a>b")
+        assert not mesh.tampered_with("b>a")
+    assert mesh.pristine()
+    assert not mesh.tampered_with("a>b")
+
+
+@pytest.mark.parametrize(
+    "later", [refused(), delayed(0.1), delayed(0.2)], ids=lambda one: one.label
+)
+@pytest.mark.parametrize("first", [refused(), delayed(0.1)], ids=lambda one: one.label)
+def test_blocks_may_end_in_any_order(mesh: Mesh, first: Shape, later: Shape) -> None:
+    alone = mesh.shaped({"a>b": later})
+    with alone:
+        as_later_alone = mesh.client.proxies()
+    one, other = mesh.shaped({"a>b": first}), mesh.shaped({"a>b": later})
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert mesh.client.proxies() == as_later_alone
+    other.__exit__(None, None, None)
+    assert mesh.pristine()
+
+
+def test_a_link_that_is_refused_by_two_bears_what_is_put_on_meanwhile(mesh: Mesh) -> None:
+    with mesh.shaped({"a>b": refused()}), mesh.shaped({"a>b": delayed(0.1)}):
+        with mesh.shaped({"a>b": refused(), "a>c": refused()}):
+            assert mesh.cut_links() == {"a>b", "a>c"}
+        assert mesh.cut_links() == {"a>b"}
+        state = mesh.client.proxies()["a>b:peer"]
+        assert (state.enabled, len(state.toxics)) == (False, 2)
+    assert mesh.pristine()
+
+
+def test_an_inner_block_that_fails_leaves_what_the_outer_put(mesh: Mesh) -> None:
+    in_the_way = Latency(0.3, "upstream")
+    mesh.client.add_toxic("b>a:peer", in_the_way)
+    with mesh.shaped({"a>b": refused(), "c>a": delayed(0.1)}):
+        before = mesh.client.proxies()
+        shapes = {"a>b": refused(), "c>a": delayed(0.1), "b>a": delayed(0.3)}
+        with pytest.raises(ToxiproxyFailed), mesh.shaped(shapes):
+            pytest.fail("the body was run")
+        assert mesh.client.proxies() == before
+    mesh.client.remove_toxic("b>a:peer", in_the_way.name)
+    assert mesh.pristine()
+
+
+def test_blocks_side_by_side_leave_nothing(mesh: Mesh) -> None:
+    def often(shape: Shape) -> None:
+        for _ in range(15):
+            with mesh.shaped({"a>b": shape}):
+                pass
+
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(often, one) for one in (refused(), refused(), delayed(0.1))]:
+            done.result()
+    assert mesh.pristine()
+
+
+def test_a_link_leads_where_the_newest_block_leads_it(mesh: Mesh) -> None:
+    def leads() -> str:
+        return mesh.client.proxies()["a>b:peer"].upstream
+
+    with mesh.retargeted("a", "b", ports={"peer": "127.0.0.1:9"}):
+        with mesh.retargeted("a", "b", ports={"peer": "127.0.0.1:10"}):
+            assert leads() == "127.0.0.1:10"
+        assert leads() == "127.0.0.1:9"
+        assert mesh.tampered_with("a>b")
+    assert mesh.pristine()
+
+
+def test_a_call_waits_until_a_link_is_bare(mesh: Mesh) -> None:
+    called: list[str] = []
+    with mesh.shaped({"a>b": refused()}):
+        with mesh.shaped({"a>b": delayed(0.1), "b>a": delayed(0.1)}):
+            mesh.when_bare("a>b", lambda: called.append("a>b"))
+            mesh.when_bare("b>a", lambda: called.append("b>a"))
+            assert mesh.due() == []
+        for call in mesh.due():
+            call()
+        assert called == ["b>a"]
+    for call in [*mesh.due(), *mesh.due()]:
+        call()
+    assert called == ["b>a", "a>b"]
 
 
 def test_one_way_is_upstream_there_and_downstream_back(mesh: Mesh) -> None:

@@ -23,10 +23,14 @@ class Mesh:
 
     def __init__(self) -> None:
         self.log: list[Any] = []
+        self.other = ""
 
     def between(self, ones: Sequence[str], others: Sequence[str]) -> list[Any]:
         self.log.append((tuple(ones), tuple(others)))
         return LINKS
+
+    def tampered_with(self, name: str) -> bool:
+        return name == self.other
 
     @contextmanager
     def shaped(self, shapes: Mapping[str, Shape]) -> Iterator[None]:
@@ -68,5 +72,19 @@ def test_nothing_is_changed_where_nothing_can_be_measured() -> None:
     cluster = cast("Any", SimpleNamespace(mesh=mesh))
     refused = tampered(cluster, ("a", "b"), SHAPE, probe=probe, meter=meter, within_s=3.0)
     with pytest.raises(NotApplicable):
+        refused.__enter__()
+    assert mesh.log == [(("a",), ("b",))]
+
+
+def test_nothing_is_changed_where_it_could_not_be_told_from_another_fault() -> None:
+    mesh = Mesh()
+    mesh.other = "b>a"
+
+    def meter(*_: object) -> Meter:
+        return Meter("packets", lambda: 7)
+
+    cluster = cast("Any", SimpleNamespace(mesh=mesh))
+    refused = tampered(cluster, ("a", "b"), SHAPE, probe=probe, meter=meter, within_s=3.0)
+    with pytest.raises(NotApplicable, match="another fault lies on b>a"):
         refused.__enter__()
     assert mesh.log == [(("a",), ("b",))]

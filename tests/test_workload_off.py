@@ -14,13 +14,24 @@ import pytest
 from chaoskit import clock
 from chaoskit.backend_docker import DockerBackend
 from chaoskit.cluster import Cluster
-from chaoskit.errors import InvariantViolated
+from chaoskit.errors import InvariantViolated, NotApplicable
 from chaoskit.experiment import Experiment, summary
 from chaoskit.fault import inject
 from chaoskit.targets import resolved
 from chaoskit.verdict import Verdict
+from faults.partition import Bridge, Isolate
+from faults.slow_link import SlowLink
 from suites.toys.system import PEER_PORT
-from tests.toy_clusters import CASES, FOREIGN, LOAD_PER_S, PLAIN, Bench, Case, bench
+from tests.toy_clusters import (
+    CASES,
+    FOREIGN,
+    LOAD_PER_S,
+    PLAIN,
+    STEADY_TIMEOUT_S,
+    Bench,
+    Case,
+    bench,
+)
 
 __all__ = ["bench"]
 pytestmark = pytest.mark.engine
@@ -63,6 +74,34 @@ def test_without_a_workload_no_fault_is_felt(bench: Bench, case: Case) -> None:
     verdict = experiment.end(None)
     assert verdict.verdict is Verdict.INVALID, summary(verdict)
     assert "was effective but never felt" in summary(verdict)
+
+
+def test_two_faults_on_one_link_each_have_their_evidence(bench: Bench) -> None:
+    cluster = bench.cluster(PLAIN)
+    one, other = list(cluster.nodes)[:2]
+    experiment = Experiment(cluster, "an isolation within a slow link", "pytest")
+    experiment.begin()
+    cluster.experiment = experiment
+    with cluster.loaded(LOAD_PER_S):
+        with inject(SlowLink(one, other, delay_s=0.1), into=cluster) as slow:
+            slow.await_felt(timeout_s=10)
+            with inject(Isolate(one), into=cluster) as cut:
+                cut.await_felt(timeout_s=10)
+            with (
+                pytest.raises(NotApplicable, match="could not be told"),
+                inject(Bridge(one, other), into=cluster),
+            ):
+                pytest.fail("what two faults do to one link was told apart")
+        cluster.await_steady_state(timeout_s=STEADY_TIMEOUT_S)
+        with pytest.raises(InvariantViolated):  # by the one that was not applicable
+            cluster.check()
+    verdict = experiment.end(None)
+    missing = [one.verdict for one in verdict.reasons if one.by == "faults_were_felt"]
+    assert missing == [Verdict.UNKNOWN], verdict.reasons
+    absent = cluster.history().since(verdict.scope[0]).of("absent")
+    numbers = [one.value["id"] for one in absent]
+    assert numbers == sorted(numbers, key=lambda number: number == numbers[-1])
+    assert {one.type for one in absent} == {"ok"}
 
 
 def test_one_packet_round_the_proxy_is_infra(bench: Bench) -> None:
