@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chaoskit.clock import read_duration_s
 from chaoskit.console import say
 from chaoskit.errors import ChaosError, UsageError
 from chaoskit.verdict import USAGE_EXIT_CODE, Verdict, exit_code, usage_exit_code
@@ -43,8 +44,6 @@ Bisect = Annotated[
 ]
 _RUNS = Path("runs")
 _HOUR_S = 3600.0
-_WEEK_S = 7 * 24 * _HOUR_S
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": _HOUR_S}
 
 
 @contextmanager
@@ -58,18 +57,6 @@ def _answering(*, for_bisect: bool = False) -> Iterator[None]:
     except ChaosError as error:
         say(f"INFRA  {error}", error=True)
         raise typer.Exit(exit_code(Verdict.INFRA, for_bisect=for_bisect)) from None
-
-
-def _seconds(text: str) -> float:
-    """A length of time as people write it: 90, 90s, 20m, 1.5h."""
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
-    try:
-        value_s = float(number) * _UNITS_S[unit]
-    except ValueError:
-        raise UsageError(f"{text!r} is no length of time: write 90s, 20m or 1.5h") from None
-    if not 0 < value_s < _WEEK_S:
-        raise UsageError(f"{text!r} is not between nothing and a week")
-    return value_s
 
 
 def _for_bisect(code: int, *, for_bisect: bool) -> int:
@@ -144,6 +131,7 @@ def up(
     release: Annotated[str | None, typer.Option(help="the newest unless given")] = None,
     hours: Annotated[float, typer.Option(help="it goes by itself after so long")] = 1.0,
     storage: Annotated[bool, typer.Option(help="put the data on faulty storage")] = False,
+    vintage: Annotated[str, typer.Option(help="stored data that it starts on")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
     seed: Seed = None,
     chaos_image: Images = None,
@@ -151,6 +139,7 @@ def up(
 ) -> None:
     """Start a cluster to play with; it stays up until `down`, or until its time is over."""
     from chaoskit.playground import start
+    from chaoskit.setting import Setting
 
     with _answering():
         chosen = _system(system)
@@ -158,8 +147,7 @@ def up(
         started = start(
             chosen,
             _choices(seed, chaos_image, runs),
-            release=label,
-            storage=storage,
+            Setting(release=label, storage=storage, vintage=vintage),
             keep_s=hours * _HOUR_S,
         )
     say(json.dumps(started.document(), indent=1) if as_json else "\n".join(started.lines()))
@@ -206,6 +194,7 @@ def rehearse(
     max_unavailable: Annotated[
         int, typer.Option(help="members that go, and are down, at once")
     ] = 1,
+    vintage: Annotated[str, typer.Option(help="stored data that members start on")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="stop after the plan")] = False,
     seed: Seed = None,
     chaos_image: Images = None,
@@ -223,8 +212,9 @@ def rehearse(
             via=tuple(via or ()),
             skip=skip,
             rollback=rollback,
-            pause_between_s=_seconds(pause_between) if pause_between else 0.0,
+            pause_between_s=read_duration_s(pause_between) if pause_between else 0.0,
             max_unavailable=max_unavailable,
+            vintage=vintage,
             dry_run=dry_run,
         )
         outcome = carry_out(_system(system), request, _choices(seed, chaos_image, runs), say)
@@ -239,9 +229,6 @@ def rows(
         bool, typer.Option("--swap", help="swap the two labels: every verdict must swap")
     ] = False,
     short: Annotated[bool, typer.Option("--short", help="the short form of each row")] = False,
-    at_once: Annotated[
-        int, typer.Option("--at-once", min=1, help="so many halves at a time, each with a cluster")
-    ] = 1,
     seed: Seed = None,
     chaos_image: Images = None,
     runs: Runs = _RUNS,
@@ -255,7 +242,6 @@ def rows(
             choices=_choices(seed, chaos_image, runs),
             swap=swap,
             short=short,
-            at_once=at_once,
             say=say,
         )
     raise typer.Exit(outcome.exit_code)
@@ -280,7 +266,7 @@ def matrix(
     with _answering():
         request = MatrixRequest(
             systems=tuple(systems),
-            budget_s=_seconds(budget),
+            budget_s=read_duration_s(budget),
             shard=shard,
             out=out,
             releases=tuple(release or ()),
@@ -305,6 +291,61 @@ def recheck(
         for line in lines:
             say(line)
     raise typer.Exit(exit_code(verdict, for_bisect=exit_for_bisect))
+
+
+vintages = typer.Typer(
+    help="Data that a release really left, to start another release on.", no_args_is_help=True
+)
+app.add_typer(vintages, name="vintage")
+
+
+@vintages.command("make")
+def vintage_make(
+    system: str,
+    release: str,
+    *,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting of it")
+    ] = None,
+    progress: Annotated[int, typer.Option(help="how far it has to come first")] = 50,
+    within: Annotated[str, typer.Option(metavar="2m", help="how long it may take")] = "2m",
+    seed: Seed = None,
+    chaos_image: Images = None,
+    runs: Runs = _RUNS,
+) -> None:
+    """Run a release for a while, stop it in good order, and keep what it left."""
+    from chaoskit.session import open_session
+    from chaoskit.vintage_making import make, parse_settings
+
+    with _answering():
+        chosen, timeout_s = _system(system), read_duration_s(within)
+        label, wanted = _release(chosen, release), parse_settings(chosen, settings or [])
+        choices = _choices(seed, chaos_image, runs)
+        with open_session(choices, system=system, say=lambda line: say(line, error=True)) as one:
+            made = make(
+                one, chosen, release=label, settings=wanted, progress=progress, timeout_s=timeout_s
+            )
+    say(made.line())
+
+
+@vintages.command("list")
+def vintage_list() -> None:
+    """List the vintages there are, oldest first."""
+    from chaoskit.vintage import Store, default_folder
+
+    with _answering():
+        lines = [one.line() for one in Store(default_folder()).all()]
+    say("\n".join(lines) or "no vintage yet: chaoskit vintage make SYSTEM RELEASE")
+
+
+@vintages.command("remove")
+def vintage_remove(vintage: str) -> None:
+    """Delete a vintage."""
+    from chaoskit.vintage import Store, default_folder
+
+    with _answering():
+        store = Store(default_folder())
+        store.remove(store.find(vintage))
 
 
 @app.command()

@@ -15,9 +15,10 @@ from typing import TypeVar
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_before_delay, wait_fixed
 
-from chaoskit.errors import WaitTimedOut
+from chaoskit.errors import UsageError, WaitTimedOut
 
 T = TypeVar("T")
+_WEEK_S = 7 * 24 * 3600.0
 
 
 def monotonic() -> float:
@@ -61,3 +62,20 @@ def wait_until(
         raise WaitTimedOut(what, timeout_s, last() if last else "") from None
     assert answer is not None
     return answer
+
+
+def read_duration_s(text: str) -> float:
+    """
+    A length of time as people write it: 90, 90s, 20m, 1.5h.
+
+    Raises UsageError for what is none, and for what is not between nothing and a week.
+    """
+    units_s = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units_s else (text, "s")
+    try:
+        value_s = float(number) * units_s[unit]
+    except ValueError:
+        raise UsageError(f"{text!r} is no length of time: write 90s, 20m or 1.5h") from None
+    if not 0 < value_s < _WEEK_S:
+        raise UsageError(f"{text!r} is not between nothing and a week")
+    return value_s

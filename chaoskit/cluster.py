@@ -33,6 +33,7 @@ from chaoskit.packetmeters import PacketMeters
 from chaoskit.setting import Judged, Setting
 from chaoskit.storage import FaultyMount
 from chaoskit.system import Endpoint, Observation, Release, System
+from chaoskit.vintage import Vintage
 from chaoskit.wire import Wire
 from chaoskit.workload import Load, Tally
 
@@ -53,6 +54,7 @@ class Cluster:
         recorder: Recorder,
         workshop: provision.Workshop,
         random: Random,
+        vintage: Vintage | None = None,
     ) -> None:
         self.system = system
         self.setting = setting
@@ -60,6 +62,7 @@ class Cluster:
         self.backend = backend
         self.recorder = recorder
         self.random = random
+        self._vintage = vintage
         self.authority: Authority | None = None
         self.nodes: dict[str, Node] = {}
         self.poisoned = ""
@@ -136,12 +139,13 @@ class Cluster:
             self.nodes = self._workshop.furnish(
                 self.system,
                 self._release(),
-                dict(self.setting.settings),
+                self._settings(),
                 self.backend,
                 self.authority,
                 self.recorder,
                 faulty=self.setting.storage,
                 clocks=self.setting.clocks,
+                vintage=self._vintage,
             )
             creating = [pool.submit(node.create) for node in self.nodes.values()]
             proxies.result()
@@ -158,6 +162,10 @@ class Cluster:
         except LookupError as error:
             raise UsageError(str(error)) from None
 
+    def _settings(self) -> dict[str, str]:
+        """Those asked for, on top of those with which the data were made."""
+        return {**(self._vintage.settings if self._vintage else {}), **dict(self.setting.settings)}
+
     def _endpoints(self) -> dict[str, Endpoint]:
         return endpoints(self.system, self.backend.layout)
 
@@ -168,11 +176,16 @@ class Cluster:
             {
                 "cluster": self.name,
                 "event": event,
-                **self.system.said(),
+                "system": self.system.name,
+                "nodes": list(self.system.nodes),
+                "quorum": self.system.quorum,
+                "driven": self.system.driven,
+                "progress_bound_s": self.system.progress_bound_s,
                 "releases": {
                     name: node.configuration.release.label for name, node in self.nodes.items()
                 },
                 "images": {name: node.image_id for name, node in self.nodes.items()},
+                "vintage": self._vintage.told() if self._vintage is not None else None,
             },
         )
 
@@ -230,6 +243,10 @@ class Cluster:
     def image_id(self, reference: str) -> str:
         """The digest of an image the engine has."""
         return self._workshop.image_id(reference)
+
+    def hidden(self) -> tuple[bytes, ...]:
+        """The keys and shares that lay in the nodes' data before their first start."""
+        return self._workshop.hidden()
 
     def endpoint(self, node: str) -> Endpoint:
         """Where the harness reaches a node."""
@@ -361,19 +378,6 @@ class Cluster:
     def poison(self, reason: str) -> None:
         """Say that the cluster must not be used again."""
         self.poisoned = self.poisoned or reason
-
-    def fingerprint(self) -> dict[str, str]:
-        """What a test must leave as it found it, by name: links, processes, images, files, mounts."""
-        found = {"links": "open" if self.mesh.pristine() else "tampered with"}
-        for name, node in self.nodes.items():
-            runs = node.command_line()
-            found[f"{name} process"] = f"{node.state} {node.pid if runs else 'gone'}"
-            found[f"{name} arguments"] = " ".join(runs)
-            found[f"{name} image"] = node.image_id
-            found[f"{name} configuration"] = node.config_digest()
-            if node.has_storage:
-                found[f"{name} storage"] = str(node.storage.rules().document())
-        return found
 
     def record_bypass(self) -> None:
         """Record how many packets tried to go round the proxy since the cluster began."""

@@ -21,6 +21,20 @@ from chaoskit.system import System
 from chaoskit.verdict import Verdict
 
 
+def fingerprint(cluster: Cluster) -> dict[str, str]:
+    """What a test must leave as it found it, by name: links, processes, images, files, mounts."""
+    found = {"links": "open" if cluster.mesh.pristine() else "tampered with"}
+    for name, node in cluster.nodes.items():
+        runs = node.command_line()
+        found[f"{name} process"] = f"{node.state} {node.pid if runs else 'gone'}"
+        found[f"{name} arguments"] = " ".join(runs)
+        found[f"{name} image"] = node.image_id
+        found[f"{name} configuration"] = node.config_digest()
+        if node.has_storage:
+            found[f"{name} storage"] = str(node.storage.rules().document())
+    return found
+
+
 @dataclass(slots=True)
 class _Leased:
     system: System  # as it was asked for: the cluster's own may have other deadlines
@@ -53,6 +67,10 @@ class Leases:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.drop_all()
+
+    def drop_all(self) -> None:
+        """Take down whatever is up: another cluster needs the machine."""
         for key in list(self._held):
             self._drop(key)
 
@@ -71,11 +89,10 @@ class Leases:
             self.rebuilt += 1
             self.why.append(differences[0])
             self._drop(key)
-        for other in list(self._held):  # two cores do not carry two clusters under load
-            self._drop(other)
+        self.drop_all()  # two cores do not carry two clusters under load
         with ExitStack() as stack:
             cluster = stack.enter_context(self.session.cluster(system, setting))
-            pristine = cluster.fingerprint()
+            pristine = fingerprint(cluster)
             self._held[key] = _Leased(system, cluster, stack.pop_all(), pristine)
         self.built += 1
         return cluster
@@ -94,7 +111,7 @@ class Leases:
         if held.cluster.poisoned:
             return [held.cluster.poisoned]
         try:
-            now = held.cluster.fingerprint()
+            now = fingerprint(held.cluster)
         except ChaosError as error:
             return [str(error)]
         return [

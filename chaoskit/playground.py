@@ -57,14 +57,12 @@ class Playground:
         ]
 
 
-def start(
-    system: System, choices: Choices, *, release: str, storage: bool, keep_s: float
-) -> Playground:
+def start(system: System, choices: Choices, setting: Setting, *, keep_s: float) -> Playground:
     """Bring a cluster to its steady state and leave it to its keeper for `keep_s` seconds."""
     if keep_s <= 0:
         raise UsageError(f"a cluster is kept for some time, not for {keep_s:g} s")
     with open_session(choices, system=system.name, say=lambda line: say(line, error=True)) as one:
-        with one.cluster(system, Setting(release=release, storage=storage)) as cluster:
+        with one.cluster(system, setting) as cluster:
             cluster.leave_standing()
             one.keep(keep_s)
             endpoints = {
@@ -72,7 +70,7 @@ def start(
                 for node in cluster.nodes
             }
         run = one.folder.name
-    return Playground(run, system.name, release, keep_s, endpoints)
+    return Playground(run, system.name, setting.release, keep_s, endpoints)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,8 @@ from chaoskit.nodelog import NodeLog
 from chaoskit.ownership import Kind
 from chaoskit.redaction import Redactor, SecretTooShort
 from chaoskit.storage import FaultyMount
-from chaoskit.system import (
-    InitialFile,
-    Release,
-    System,
-)
+from chaoskit.system import InitialFile, Release, System
+from chaoskit.vintage import Store, Vintage
 
 _MOUNT_TIMEOUT_S = 20.0
 _FOLDER_MODE, _SECRET_MODE, _OPEN_MODE = 0o700, 0o600, 0o644
@@ -45,7 +42,8 @@ class Workshop:
     Furnishes the nodes of one cluster under `scratch`; `clear` removes all of it.
 
     `image(system, release)` answers the reference of a release's image, `image_id(reference)` its
-    digest; `keep(node, document)` writes how a node runs into the run folder.
+    digest; `keep(node, document)` writes how a node runs into the run folder; `vintages` is where
+    stored ones lie.
     """
 
     scratch: Path
@@ -55,7 +53,9 @@ class Workshop:
     image: Callable[[System, Release], str]
     image_id: Callable[[str], str]
     keep: Callable[[str, Mapping[str, Any]], None]
+    vintages: Path
     _mounts: dict[Path, FaultyMount] = field(default_factory=dict)
+    _hidden: list[bytes] = field(default_factory=list)
 
     def open(self) -> None:
         """Make the scratch folder."""
@@ -73,8 +73,13 @@ class Workshop:
         *,
         faulty: bool,
         clocks: bool = False,
+        vintage: Vintage | None,
     ) -> dict[str, Node]:
-        """Make every node's folders, side by side; answers the nodes in order."""
+        """
+        Make every node's folders, side by side; answers the nodes in order.
+
+        Their data are those of the vintage, or what the system lays there before a first start.
+        """
 
         def one(name: str) -> Node:
             credential = None
@@ -109,15 +114,33 @@ class Workshop:
 
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="furnish") as pool:
             nodes = dict(zip(system.nodes, pool.map(one, system.nodes), strict=True))
+        if vintage is not None:
+            self._lay_out(vintage, nodes, backend.owner)
+            return nodes
         placements = [node.placement() for node in nodes.values()]
         for name, files in system.initial_data(placements).items():
             for file in files:
                 self._leave(self.scratch / name / "data", file, backend.owner)
         return nodes
 
+    def hidden(self) -> tuple[bytes, ...]:
+        """The keys and shares that lay in the data folders before the first start."""
+        return tuple(self._hidden)
+
+    def _lay_out(self, vintage: Vintage, nodes: Iterable[str], owner: tuple[int, int]) -> None:
+        """Put what an old release left into the data folders, for the nodes to own."""
+        for secret in vintage.hidden:
+            self._hidden.append(secret)
+            self._keep_secret(secret, f"vintage {vintage.name}")
+        folders = {name: self.scratch / name / "data" for name in nodes}
+        for path in Store(self.vintages).lay_out(vintage, folders):
+            if os.geteuid() == 0:
+                os.chown(path, *owner, follow_symlinks=False)
+
     def _leave(self, data: Path, file: InitialFile, owner: tuple[int, int]) -> None:
         """Write what lies in a data folder before the first start, for the node to own."""
         for secret in file.secrets:
+            self._hidden.append(secret)
             self._keep_secret(secret, f"{file.path} of {data.parent.name}")
         path = data / file.path
         if data not in path.parents or ".." in path.parts:

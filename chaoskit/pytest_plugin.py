@@ -10,6 +10,7 @@ imported when it is used.
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import pytest
 from chaoskit.errors import ChaosError, InvariantViolated, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import ExitStack
 
     from chaoskit.cluster import Cluster
@@ -204,9 +206,7 @@ class _Runs:
         if self._session is None:
             return
         tests = self._session.folder.verdicts.tests
-        counted: dict[str, int] = {}
-        for one in tests:
-            counted[one.verdict.value] = counted.get(one.verdict.value, 0) + 1
+        counted = Counter(one.verdict.value for one in tests)
         words = "   ".join(f"{verdict} {number}" for verdict, number in counted.items())
         built = sum(one.built for one in self.leases)
         reused = sum(one.reused for one in self.leases)
@@ -266,8 +266,8 @@ def _chaos_leases(request: pytest.FixtureRequest, chaos_session: Session) -> Ite
         yield leases
 
 
-def _setting(item: Any, plan: Plan | None, system: System) -> Setting:
-    """How a test's cluster is started: by its marker, the options, its plan, in this order."""
+def _setting(item: Any, plan: Plan | None, system: System, changes: Mapping[str, Any]) -> Setting:
+    """How a test's cluster is started: by its own word, marker, options, plan, in this order."""
     from chaoskit.setting import Setting
 
     marker = item.get_closest_marker("chaos")
@@ -275,39 +275,26 @@ def _setting(item: Any, plan: Plan | None, system: System) -> Setting:
     release = asked.pop("release", None) or item.config.getoption("chaos_release")
     release = release or (plan.release if plan is not None else "")
     settings = tuple(sorted(asked.pop("settings", {}).items()))
-    return Setting(release or system.releases[-1].label, settings, **asked)
-
-
-def _saved(plan: Plan | None, system: System, setting: Setting, seed: str) -> Plan:
-    """What a test is run with, to be saved: the plan it was given, if any, and all it left open."""
-    from dataclasses import replace
-
-    from chaoskit.plan import Plan
-
-    return replace(
-        plan or Plan(),
-        system=system.name,
-        release=setting.release,
-        seed=seed,
-        load_per_s=setting.load_per_s,
-    )
+    made = {"release": release or system.releases[-1].label, "settings": settings, **asked}
+    return Setting(**(made | dict(changes)))
 
 
 @pytest.fixture
 def chaos_cluster(
     request: pytest.FixtureRequest, chaos_session: Session, _chaos_leases: Leases
-) -> Iterator[Callable[[System], Cluster]]:
+) -> Iterator[Callable[..., Cluster]]:
     """
     Answers a cluster of a system for this test, under its load, in a scope of its own.
 
     A suite's fixture calls it with its System. `@pytest.mark.chaos(...)` says how the cluster is to
-    be started. The test ends in `cluster.check()`.
+    be started; `changes` are fields of its Setting that the test knows only now (a release, a
+    vintage just made). The test ends in `cluster.check()`.
     """
     from contextlib import ExitStack
     from random import Random
 
     from chaoskit.experiment import Experiment, without_cluster
-    from chaoskit.replay import Replay
+    from chaoskit.replay import Replay, as_run
     from chaoskit.verdict import Verdict
 
     config, test = request.config, request.node.nodeid
@@ -318,11 +305,11 @@ def chaos_cluster(
     taken: list[Experiment] = []
     verdicts: list[Verdict] = []
 
-    def take(system: System) -> Cluster:
+    def take(system: System, **changes: Any) -> Cluster:
         _runs(config).uses(system)
-        setting = _setting(request.node, plan, system)
+        setting = _setting(request.node, plan, system, changes)
         again = _command(config, test, "--chaos-seed", seed)
-        chaos_session.note_plan(test, _saved(plan, system, setting, seed), as_given=as_given)
+        chaos_session.note_plan(test, as_run(plan, system, setting, seed), as_given=as_given)
         try:
             cluster = _chaos_leases.lease(system, setting)
         except ChaosError as error:
@@ -357,6 +344,26 @@ def chaos_cluster(
         stack.close()
     if error is None and any(verdict is not Verdict.PASS for verdict in verdicts):
         raise InvariantViolated(f"{test} did not end in a PASS")
+
+
+@pytest.fixture
+def chaos_vintage(
+    chaos_session: Session, _chaos_leases: Leases
+) -> Callable[[System, str, Mapping[str, str], float], str]:
+    """
+    Answers a vintage's digest: data that `release` of a system really left, made at the call.
+
+    Takes what the test's module had up down first.
+    """
+    from chaoskit.vintage_making import make
+
+    def made(system: System, release: str, settings: Mapping[str, str], timeout_s: float) -> str:
+        _chaos_leases.drop_all()
+        return make(
+            chaos_session, system, release=release, settings=settings, timeout_s=timeout_s
+        ).digest
+
+    return made
 
 
 @pytest.hookimpl(wrapper=True)

@@ -41,6 +41,7 @@ class RehearsalRequest:
     pause_between_s: how long the load runs on between two members.
     max_unavailable: how many members go at once, and are down together.
     load_per_s: operations a second over all members.
+    vintage: stored data that the members start on; empty for a first start.
 
     """
 
@@ -52,6 +53,7 @@ class RehearsalRequest:
     pause_between_s: float = 0.0
     max_unavailable: int = 1
     load_per_s: float = 20.0
+    vintage: str = ""
     dry_run: bool = False
 
 
@@ -119,6 +121,7 @@ class RehearsalPlan:
                 "pause_between_s": self.request.pause_between_s,
                 "max_unavailable": self.request.max_unavailable,
                 "load_per_s": self.request.load_per_s,
+                "vintage": self.request.vintage,
                 "estimate_s": round(self.estimate_s, 1),
                 "steps": [
                     {
@@ -145,6 +148,11 @@ class RehearsalPlan:
                 f"operations/s, seed {self.seed}, about {in_minutes(self.estimate_s)}"
             ),
             f"      order drawn: {', '.join(self.order)}; who leads when a turn comes goes last",
+            *(
+                [f"      on the data of vintage {vintage}"]
+                if (vintage := self.request.vintage)
+                else []
+            ),
         ]
         told = False
         for step in self.steps:

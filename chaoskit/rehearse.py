@@ -108,7 +108,7 @@ def rehearse(
         if lie:
             return _refused_by_label(session, lie, say)
         say(f"run   {folder.name}")
-        setting = Setting(release=plan.route[0], load_per_s=request.load_per_s)
+        setting = Setting(plan.route[0], load_per_s=request.load_per_s, vintage=request.vintage)
         with session.cluster(system, setting) as cluster:
             stage = Stage(session, cluster, plan)
             course = _carry_out(stage, say)

@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from chaoskit.errors import ChaosError, UsageError
 from chaoskit.plan import SCHEMA, Plan, Step, plan_of
 from chaoskit.saved import read_document
+from chaoskit.setting import Setting
+from chaoskit.system import System
 
 
 class WentAstray(ChaosError):
@@ -110,3 +112,14 @@ class Replay:
     def left(self) -> tuple[Step, ...]:
         """The steps that were not taken."""
         return self.steps[self.taken :]
+
+
+def as_run(plan: Plan | None, system: System, setting: Setting, seed: str) -> Plan:
+    """What a test is run with, to be saved: the plan it was given, if any, and all it left open."""
+    return replace(
+        plan or Plan(),
+        system=system.name,
+        release=setting.release,
+        seed=seed,
+        load_per_s=setting.load_per_s,
+    )

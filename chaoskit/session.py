@@ -37,6 +37,7 @@ from chaoskit.rundir import RunFolder, TestVerdict, create_run
 from chaoskit.setting import Setting
 from chaoskit.sweep import sweep
 from chaoskit.system import System
+from chaoskit.vintage import Store, Vintage, default_folder
 
 _REAP_TIMEOUT_S = 30.0
 _SWEEP_TIMEOUT_S = 60.0
@@ -134,7 +135,9 @@ class Session:
             images.reference,
             images.digest,
             self.folder.write_inspection,
+            default_folder(),
         )
+        vintage = _vintage_of(system, setting)
         workshop.open()
         return Cluster(
             self.calibration.stretched(system),
@@ -144,6 +147,7 @@ class Session:
             recorder=self.recorder,
             workshop=workshop,
             random=Random(self.random.getrandbits(64)),
+            vintage=vintage,
         )
 
     def _backend(self, system: System, name: str, scratch: Path) -> Backend:
@@ -206,6 +210,19 @@ class Session:
     def write_report(self) -> Path:
         """Write report.html into the run folder; answers its path."""
         return report.write(self.folder.path)
+
+
+def _vintage_of(system: System, setting: Setting) -> Vintage | None:
+    """The stored data that a setting names. Raises UsageError when they are another system's."""
+    if not setting.vintage:
+        return None
+    vintage = Store(default_folder()).find(setting.vintage)
+    if vintage.system != system.name:
+        raise UsageError(
+            f"vintage {vintage.name} was left by {vintage.system} {vintage.release}: "
+            f"{system.name} cannot start on it"
+        )
+    return vintage
 
 
 def _require_no_leak(folder: Path, redactor: Redactor) -> None:

@@ -20,7 +20,8 @@ class Setting:
     How a cluster is to be started; with `clocks` each node has a wall clock that can be set.
 
     `settings` go on top of the system's own, for every node. `storage` puts every node's data on
-    faulty storage. `load_per_s` is the rate of a test's load, 0 for none.
+    faulty storage. `load_per_s` is the rate of a test's load, 0 for none. `vintage` is the digest
+    of stored data that the nodes start on, or its beginning; empty for a first start.
     """
 
     release: str
@@ -28,6 +29,7 @@ class Setting:
     storage: bool = False
     clocks: bool = False
     load_per_s: float = 20.0
+    vintage: str = ""
 
 
 class Judged(Protocol):

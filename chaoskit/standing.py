@@ -72,16 +72,20 @@ def no_rollback(history: History) -> Sequence[Violation]:
     """
     A node's progress never goes back while it keeps the same data (per incarnation).
 
-    Safety. Source: design of `Observation.progress`: what was decided stays decided. A sample
-    that was under way when the data were replaced counts for neither incarnation.
+    Safety. Source: design of `Observation.progress`: what was decided stays decided. Data of a
+    vintage were decided up to what the node showed when they were taken. A sample that was under
+    way when the data were replaced counts for neither incarnation.
     """
     violations: list[Violation] = []
-    best: dict[str, Event] = {}
+    best: dict[str, tuple[int, Event]] = {}
     incarnations: dict[str, object] = {}
     replaced_s: dict[str, float] = {}
     evidence = False
-    for event in history.of("state", "observe"):
+    for event in history.of("cluster", "state", "observe"):
         node = event.process
+        if event.f == "cluster":
+            best.update(_shown_before(event))
+            continue
         if event.f == "state":
             incarnation = event.value.get("incarnation")
             if node in incarnations and incarnations[node] != incarnation:
@@ -95,22 +99,31 @@ def no_rollback(history: History) -> Sequence[Violation]:
         if node in replaced_s and event.time_s - event.value.get("took_s", 0.0) < replaced_s[node]:
             continue
         earlier = best.get(node)
+        best[node] = progress, event
         if earlier is None:
-            best[node] = event
             continue
         evidence = True
-        if progress < earlier.value["progress"]:
+        before, showed = earlier
+        if progress < before:
             violations.append(
                 Violation(
-                    f"{node} went back from progress {earlier.value['progress']} "
-                    f"({earlier.time_s:.3f} s) to {progress} ({event.time_s:.3f} s)",
-                    (earlier.index, event.index),
+                    f"{node} went back from progress {before} ({showed.time_s:.3f} s) to "
+                    f"{progress} ({event.time_s:.3f} s)",
+                    (showed.index, event.index),
                 )
             )
-        best[node] = event
     if not violations and not evidence:
         raise Inconclusive("no node's progress was seen twice")
     return violations
+
+
+def _shown_before(event: Event) -> dict[str, tuple[int, Event]]:
+    """What the nodes of a cluster that starts on a vintage had shown when that was taken."""
+    vintage = event.value.get("vintage")
+    if event.value["event"] != "started" or not vintage:
+        return {}
+    shown = vintage["progress"].items()
+    return {node: (progress, event) for node, progress in shown if progress is not None}
 
 
 def _astray(history: History) -> Sequence[tuple[Event, Event]]:

@@ -6,7 +6,7 @@ from datetime import UTC
 
 import pytest
 
-from chaoskit.clock import monotonic, pause, utc_now, wait_until
+from chaoskit.clock import monotonic, pause, read_duration_s, utc_now, wait_until
 from chaoskit.errors import ChaosError, UsageError, WaitTimedOut
 
 
@@ -53,3 +53,16 @@ def test_a_pause_lasts() -> None:
 
 def test_the_wall_clock_is_utc() -> None:
     assert utc_now().tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("text", "value_s"), [("90", 90.0), ("90s", 90.0), ("20m", 1200.0), ("1.5h", 5400.0)]
+)
+def test_lengths_of_time(text: str, value_s: float) -> None:
+    assert read_duration_s(text) == value_s
+
+
+@pytest.mark.parametrize("text", ["", "m", "soon", "0", "-1m", "nan", "inf", "8000h", "1d"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"no length of time|not between"):
+        read_duration_s(text)

@@ -46,7 +46,8 @@ class Sessions:
 
 
 @pytest.fixture
-def sessions(tmp_path: Path) -> Iterator[Sessions]:
+def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sessions]:
+    monkeypatch.setattr("chaoskit.lease.fingerprint", StandIn.fingerprint)
     made = Sessions(tmp_path)
     yield made
     for one in made.made:

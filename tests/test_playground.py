@@ -17,6 +17,7 @@ from chaoskit.ownership import Kind, mark
 from chaoskit.playground import Playground, Stopped, start, stop
 from chaoskit.removal import Thing
 from chaoskit.session import SCRATCH_ROOT, Choices
+from chaoskit.setting import Setting
 from chaoskit.sweep import Cleared
 from suites.toys.system import toys
 from tests.fakes import REPOSITORY
@@ -47,7 +48,7 @@ def test_people_and_programs_are_told_the_same() -> None:
 def test_one_that_is_kept_for_no_time_is_not_started(tmp_path: Path, keep_s: float) -> None:
     choices = Choices(seed="7f3a", project=REPOSITORY, runs=tmp_path / "runs", command="x")
     with pytest.raises(UsageError, match="kept for some time"):
-        start(toys(), choices, release="1", storage=False, keep_s=keep_s)
+        start(toys(), choices, Setting("1"), keep_s=keep_s)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,6 +20,7 @@ from chaoskit.ownership import Kind
 from chaoskit.provision import Workshop
 from chaoskit.redaction import Redactor, SecretTooShort
 from chaoskit.system import ConfigFile, InitialFile, Placement
+from chaoskit.vintage import Left, Store, Vintage
 from tests.fakes import OWNER, FakeBackend
 from tests.stand_in import NODES, still
 
@@ -56,15 +57,28 @@ class Rig:
             lambda system, release: f"{system.name}:{release.label}",
             lambda reference: f"sha256:{reference}",
             self.kept.__setitem__,
+            self.folder / "vintages",
         )
 
     def furnish(
-        self, authority: Authority | None = None, *, faulty: bool = False, **more: Any
+        self,
+        authority: Authority | None = None,
+        *,
+        faulty: bool = False,
+        vintage: Vintage | None = None,
+        **more: Any,
     ) -> list[Node]:
         self.workshop.open()
         system = still(**{"files": files} | more)
         found = self.workshop.furnish(
-            system, system.releases[0], {}, self.backend, authority, self.recorder, faulty=faulty
+            system,
+            system.releases[0],
+            {},
+            self.backend,
+            authority,
+            self.recorder,
+            faulty=faulty,
+            vintage=vintage,
         )
         assert tuple(found) == NODES
         return list(found.values())
@@ -101,6 +115,28 @@ def test_folders_are_the_nodes_own(rig: Rig) -> None:
         assert node.image == "still:1"
         if os.geteuid() == 0:
             assert (data.stat().st_uid, data.stat().st_gid) == OWNER
+
+
+def test_data_of_a_vintage_lie_there_instead_of_a_first_start_s(rig: Rig, tmp_path: Path) -> None:
+    old = {name: tmp_path / "old" / name for name in NODES}
+    for name, folder in old.items():
+        (folder / "member").mkdir(parents=True)
+        (folder / "member" / "entries").write_text(f"of {name}")
+    hidden = b"the-share-of-a-node"
+    left = Left("still", "1", "", "2026-11-21", {}, dict.fromkeys(NODES, 1), (hidden,))
+    vintage = Store(rig.workshop.vintages).add(left, old)
+
+    def never(_: Sequence[Placement]) -> Mapping[str, Sequence[InitialFile]]:
+        raise AssertionError("nothing is dealt to nodes that have run before")
+
+    for node in rig.furnish(vintage=vintage, initial_data=never):
+        entries = node.folders.data / "member" / "entries"
+        assert entries.read_text() == f"of {node.name}"
+        if os.geteuid() == 0:
+            for path in (entries, entries.parent):
+                assert (path.stat().st_uid, path.stat().st_gid) == OWNER
+    assert rig.workshop.hidden() == (hidden,)
+    assert hidden not in rig.redactor.clean(b"found " + hidden)
 
 
 def test_a_secret_too_short_to_be_kept_is_refused_by_its_place(rig: Rig) -> None:

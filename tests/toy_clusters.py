@@ -18,6 +18,7 @@ import pytest
 
 from chaoskit import clock
 from chaoskit.cluster import Cluster
+from chaoskit.lease import fingerprint
 from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
 from chaoskit.system import System
@@ -98,7 +99,7 @@ def _found(cluster: Cluster) -> dict[str, str]:
     """Its fingerprint, but for which process of a node runs: many faults restart one."""
     return {
         name: said.split()[0] if name.endswith(" process") else said
-        for name, said in cluster.fingerprint().items()
+        for name, said in fingerprint(cluster).items()
     }
 
 
