@@ -26,6 +26,6 @@ DEMO = Demo(
             "starts on keys without SchemeName",
         ),
     ),
-    progress=4,
+    progress=3,
     step="round",
 )
