@@ -3,8 +3,9 @@ Evidence for a wall clock that was set wrong, from what the node tells without b
 
 Owns: the probe and the meter of faults on clocks. Effective comes from the node's own word for the
 time, asked by us (the Date of its HTTP answers); felt from the lines of its log: stamped by the
-node, against our clock when they came. Neither looks at the file that sets the clock. Gone is a
-clock that may be right again: an answer that allows for neither is no evidence.
+node, against our clock when they came. Gone is a clock that may
+be right again: an answer that allows for neither is no evidence. Refuses: a look at the file by
+which the clock is set, and what that file says.
 """
 
 from __future__ import annotations

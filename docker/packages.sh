@@ -33,6 +33,8 @@ needs nft nftables "no counters and cuts of links"
 needs ip iproute2 "no addresses for links"
 needs nsenter util-linux "no reach into a container's network"
 needs fusermount3 fuse3 "no slow_storage, no full_disk"
+needs cc gcc "no wrong_clock"
+needs cc libc6-dev "no wrong_clock"
 needs mmdebstrap mmdebstrap "base image only where a registry answers"
 needs python3 python3 "nothing runs"
 if command -v python3 >/dev/null && [ ! -x "$here/../.venv/bin/python" ] && ! python3 -c 'import ensurepip' 2>/dev/null; then

@@ -35,8 +35,6 @@ for _ in sys.stdin:
 @pytest.fixture(scope="module", autouse=True)
 def built() -> None:
     done = subprocess.run([str(REPOSITORY / "docker/clock.sh")], capture_output=True, check=False)
-    if done.returncode == 3:
-        pytest.skip("no C compiler on this host, so no shim")
     assert done.returncode == 0, done.stderr.decode()
 
 
