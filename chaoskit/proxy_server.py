@@ -107,12 +107,13 @@ class ProxyServer:
 
     def _spawn(self, binary: Path, journal: Journal, log: Path) -> None:
         """
-        The server in its network, under its owner, without groups and capabilities.
+        The server in its network, under its owner: no groups, no capability now or ever.
 
-        By nsenter(1), which becomes the server, and from a thread that is in no network of ours: a
-        fork in such a thread runs handlers of libraries there (gRPC starts its threads anew), and
-        they would stay in that network. By a descriptor, since its owner may not see the folder
-        that the binary lies in; by a shell, so that it has its name in a list of processes.
+        By nsenter(1) and setpriv(1), which become the server, and from a thread that is in no
+        network of ours: a fork in such a thread runs handlers of libraries there (gRPC starts its
+        threads anew), and they would stay in that network. By a descriptor, since its owner may not
+        see the folder that the binary lies in; by a shell, so that it has its name in a list of
+        processes.
         """
         user, group = self._owner
         descriptor = os.open(binary, os.O_RDONLY)
@@ -122,8 +123,8 @@ class ProxyServer:
                     [
                         "nsenter",
                         f"--net=/proc/{os.getpid()}/task/{self.namespace.pid}/ns/net",
-                        f"--setuid={user}",
-                        f"--setgid={group}",
+                        *("setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"),
+                        *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"),
                         *("bash", "-c", 'exec -a toxiproxy-server "$0" "$@"'),
                         f"/proc/self/fd/{descriptor}",
                         *("-host", self.address, "-port", str(API_PORT)),

@@ -83,7 +83,10 @@ def test_it_forwards_its_links_counts_them_and_is_gone_with_its_device(
     said = {line.split(":")[0]: line.split(":")[1].split() for line in status}
     assert said["Uid"] == said["Gid"] == ["10001"] * 4
     assert said["Groups"] == []
-    assert set(said["CapEff"] + said["CapPrm"] + said["CapInh"]) == {"0" * 16}
+    sets = [said[name][0] for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")]
+    assert set(sets) == {"0" * 16}
+    assert said["NoNewPrivs"] == ["1"]
+    assert said.get("Groups") == []
     ours, theirs = (Path(f"/proc/{one}/ns/net").stat().st_ino for one in ("self", process.pid))
     assert theirs != ours
 
