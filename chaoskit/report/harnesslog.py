@@ -43,6 +43,7 @@ def harness_lines(experiment: Experiment) -> list[Said]:
     lines = [said for event in events for said in _said(event, names)]
     lines += _links(events.of("link"))
     lines += _voices(events.of("observe"))
+    lines += _stalls(events.of("machine"))
     lines += [
         Said(max(event.time_s for event in finding.events), _finding(finding), weighty=True)
         for finding in experiment.findings
@@ -58,7 +59,7 @@ def _finding(finding: Finding) -> str:
 def _said(event: Event, names: dict[str, str]) -> Iterator[Said]:
     name = names.get(text_of(event.value, "id"), "")
     words = _of_a_fault(event, name) or _of_the_cluster(event)
-    weighty = event.type == "fail" or event.f in {"fault", "heal", "change", "state", "machine"}
+    weighty = event.type == "fail" or event.f in {"fault", "heal", "change", "state"}
     if words:
         yield Said(event.time_s, words[:_CHARACTERS], weighty=weighty)
 
@@ -95,7 +96,7 @@ def _after(event: Event, key: str) -> str:
 
 
 def _of_the_cluster(event: Event) -> str:
-    """A line of a node, a link's handshake, the machine or the test; "" for another event."""
+    """A line of a node, a link's handshake or the test; "" for another event."""
     value = event.value
     over = value.get("over") is True
     words = ""
@@ -112,8 +113,6 @@ def _of_the_cluster(event: Event) -> str:
             words = f"{event.process}: {probe} {'over' if over else 'under'} its limit"
         case "note":
             words = text_of(value, "text")
-        case "machine" if over:
-            words = "the machine is over its limits"
         case "gap":
             words = f"{event.process} was not sampled for a while"
     return words
@@ -161,6 +160,17 @@ def _voices(samples: Sequence[Event]) -> Iterator[Said]:
         if now != was and (was is not None or event.type != "ok"):
             yield Said(event.time_s, f"{event.process} {now}")
         before[event.process] = now
+
+
+def _stalls(measured: Sequence[Event]) -> Iterator[Said]:
+    """When the machine went over its limits, and when it was within them again."""
+    before = False
+    for event in measured:
+        over = event.value.get("over") is True
+        if over != before:
+            said = "over its limits" if over else "within its limits again"
+            yield Said(event.time_s, f"the machine is {said}", weighty=over)
+        before = over
 
 
 def _voice(event: Event) -> str:

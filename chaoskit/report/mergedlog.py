@@ -27,6 +27,7 @@ _CHARACTERS = 260
 _CLOCK = frozenset({"ts", "time", "timestamp", "t", "caller"})
 _LEVEL, _MESSAGE = ("level", "lvl", "severity"), ("msg", "message")
 _WORD = re.compile(r"\b(WARN|WARNING|ERROR|FATAL|PANIC|CRITICAL)\b", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\[u/]")
 _LOOKED_AT = 80  # characters in which a line without structure says its level
 
 Weight = Literal["", "warn", "error", "done"]
@@ -116,9 +117,13 @@ def _utc(started: datetime | None, time_s: float) -> str:
 
 
 def _readable(text: str) -> tuple[str, Weight]:
-    """A line as people read it: of a JSON object level, message and the rest, without its clock."""
+    """
+    A line as people read it: of a JSON object level, message and the rest, without its clock.
+
+    One with escapes stays as it is: what was redacted was the text, and not what it stands for.
+    """
     document = None
-    if text.startswith("{"):
+    if text.startswith("{") and not _ESCAPED.search(text):
         try:
             document = json.loads(text)
         except (ValueError, RecursionError):

@@ -221,6 +221,7 @@ def _test(
     recovery = catch_up(experiment, followed)
     panels = Panels(plots(experiment, detail), recovery, contributions(experiment))
     drawn, samples = shown.thinning
+    started_utc = utc(started, shown.start_s)
     return ExperimentPage(
         number=number,
         path=path,
@@ -235,14 +236,16 @@ def _test(
         promises=experiment.promises,
         checks=experiment.checks,
         remarks=_remarks(experiment),
-        timeline=draw_timeline(shown, started_utc=utc(started, shown.start_s)),
+        timeline=draw_timeline(shown, started_utc=started_utc),
         kinds=shown.kinds,
         thinning=f"Progress lines: {count(drawn)} of {count(samples)} points drawn, in each short "
         "stretch the first, the lowest, the highest and the last."
         if drawn < samples
         else "",
         panels=panels,
-        panels_drawing=draw_panels(panels, shown.start_s, shown.end_s, faults),
+        panels_drawing=draw_panels(
+            panels, shown.start_s, shown.end_s, faults, started_utc=started_utc
+        ),
         catch_up=recovery,
         log=merged_log(experiment, read.done, read.logs.kept, read.logs.written, started),
         evidence=tuple(evidence(course) for course in followed),

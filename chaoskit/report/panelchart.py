@@ -37,7 +37,7 @@ from chaoskit.report.shapes import (
     polyline,
     width_of,
 )
-from chaoskit.report.spans import Lane, Series
+from chaoskit.report.spans import Lane
 from chaoskit.report.wording import count, duration, moment
 
 _GUTTER = LEFT - 12
@@ -59,9 +59,13 @@ class Panels:
 
 
 def draw_panels(
-    panels: Panels, start_s: float, end_s: float, faults: Sequence[Lane]
+    panels: Panels, start_s: float, end_s: float, faults: Sequence[Lane], *, started_utc: str
 ) -> Drawing | None:
-    """The panels of a test, faults shaded behind; None when there is nothing to draw."""
+    """
+    The panels of a test, faults shaded behind; None when there is nothing to draw.
+
+    The axis says which UTC its origin is.
+    """
     charts = [*panels.plots, *([_behind(panels.catch_up)] if panels.catch_up else [])]
     if not charts and panels.held is None:
         return None
@@ -79,7 +83,7 @@ def draw_panels(
             groups.append(Group(spoken(lane), tuple(lane_shapes(lane, x, y))))
             y += height_of(lane)
     bottom = y
-    behind = (*fault_shades(faults, x, 4, bottom), *time_axis(x, 4, bottom))
+    behind = (*fault_shades(faults, x, 4, bottom), *time_axis(x, 4, bottom, started_utc))
     titles = [*(plot.title for plot in charts), *([panels.held.title] if panels.held else [])]
     return Drawing(
         WIDTH,
@@ -163,7 +167,7 @@ def _chart(plot: Plot, x: Scale, y: float) -> Iterator[Shape]:
             yield Path(path, "bound", said)
     if plot.marks:
         yield from _marks(plot, x, scale)
-        yield from _legend(plot.series, y)
+        yield from _legend(plot, y)
     else:
         yield from _lines(plot, x, scale)
 
@@ -200,11 +204,10 @@ def _marks(plot: Plot, x: Scale, scale: Scale) -> Iterator[Shape]:
             yield Path("".join(path for path, _, _ in paths), kind, f"{plot.title} of {one.label}")
 
 
-def _legend(series: Sequence[Series], y: float) -> Iterator[Shape]:
-    """Each member's mark and name, on the line of the title, from the right."""
-    right = RIGHT
-    for number, one in reversed(list(enumerate(series))):
-        right -= width_of(one.label)
-        yield Label(right, y + 12, one.label, "quiet")
-        yield Path(mark(number, right - 8, y + 8, 3.2), f"mark m{number % _STROKES}", one.label)
-        right -= 24
+def _legend(plot: Plot, y: float) -> Iterator[Shape]:
+    """Each member's mark and name, on the line of the title."""
+    left = LEFT + width_of(plot.title) + 30
+    for number, one in enumerate(plot.series):
+        yield Path(mark(number, left, y + 8, 3.2), f"mark m{number % _STROKES}", one.label)
+        yield Label(left + 8, y + 12, one.label, "quiet")
+        left += width_of(one.label) + 28

@@ -169,11 +169,6 @@ SYSTEM = System(
                 words="raftTerm of each member's status: it grows with every election",
                 reads="term",
             ),
-            Curve(
-                title="raft index",
-                words="raftIndex of each member's status: the newest entry of its log",
-                reads="detail.raft_index",
-            ),
         ),
         catch_up=CatchUp(
             words="revisions of the newest key that the farthest member has and this one has not",
