@@ -19,6 +19,8 @@ from chaoskit.report.wording import count, duration
 LIMIT = 300
 _TOGETHER_S = 0.2
 _CHARACTERS = 240
+_OF_A_FAULT = ("fault", "change", "effective", "felt", "heal", "absent", "witnessed")
+_TOLD = (*_OF_A_FAULT, "state", "handshake", "scope", "limit", "note", "gap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def harness_lines(experiment: Experiment) -> list[Said]:
         for event in events.of("fault", "change")
         if event.type == "invoke"
     }
-    lines = [said for event in events for said in _said(event, names)]
+    lines = [said for event in events.of(*_TOLD) for said in _said(event, names)]
     lines += _links(events.of("link"))
     lines += _voices(events.of("observe"))
     lines += _stalls(events.of("machine"))
