@@ -1,4 +1,7 @@
-"""Tables for people: lines that tests recorded, printed together at the end."""
+"""
+Tables for people: lines that tests recorded, printed together at the end. And an order of the
+files: with several workers the file that is begun last decides when all have ended.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,14 @@ import pytest
 
 TABLE = "table "
 """A property called `table NAME` is a line of the table NAME."""
+LONGEST_FIRST = ("test_rehearse", "test_toys", "test_demo", "test_matrix", "test_wheel")
+"""Files that take 10 s or more of one worker, in tests that wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others after them in their order."""
+    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
