@@ -23,7 +23,12 @@ _HARNESS = "chaoskit"
 def endpoints(system: System, layout: Layout) -> dict[str, Endpoint]:
     """Where the harness reaches each node: through its own links, on every port."""
     ports = {port.name: port.number for port in system.ports}
-    return {node: Endpoint(node, address, ports) for node, address in layout.watch.items()}
+    return {
+        node: Endpoint(
+            node, address, ports, {host: peer for peer, host in layout.hosts[node].items()}
+        )
+        for node, address in layout.watch.items()
+    }
 
 
 def _own_proxies(system: System, layout: Layout) -> list[ProxySpec]:

@@ -7,8 +7,9 @@ must take a dial map (`Placement.hosts`). Refuses: signals to anything it did no
 process is journalled before it is spawned and carries the run's mark in its environment.
 
 What it lacks: nothing here counts packets, so a fault is felt by what nodes say of their peers
-(`System.failures`); there are no images, so one program serves for every release; and nodes run as
-the user who runs chaoskit, who is not told apart from them on faulty storage.
+(`System.failures`); there are no images, so what stands for a release is a program of the host's
+(`Release.program`, or one that is given); and nodes run as the user who runs chaoskit, who is not
+told apart from them on faulty storage.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -23,7 +25,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,18 +75,30 @@ def _executable(argv: Sequence[str]) -> Path:
     return Path(found)
 
 
+@dataclass(frozen=True, slots=True)
 class Programs:
-    """What a Workshop asks of images, answered where there are none."""
+    """
+    What a Workshop asks of images, answered where there are none.
 
-    def reference(self, _: System, __: Release) -> str:
-        """The empty name: a node's command says what runs."""
-        return ""
+    `own`: a person's own executables, by (system, release).
+    """
+
+    own: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def reference(self, system: System, release: Release) -> str:
+        """
+        What runs in the place of a command's first word, as one line for a shell.
+
+        Empty where neither a person nor the release says: that word is the program then.
+        """
+        own = self.own.get((system.name, release.label))
+        return shlex.join(release.program if own is None else (own,))
 
     def digest(self, _: str) -> str:
         """Raises NotApplicable: only a started node has a digest here."""
         raise NotApplicable(
-            "the process backend has no images: every release is the same program, so there is "
-            "nothing to upgrade; use --chaos-backend docker"
+            "the process backend has no images that could be told apart, so there is nothing to "
+            "upgrade; use --chaos-backend docker"
         )
 
 
@@ -167,8 +181,9 @@ class ProcessBackend:
         return False
 
     def create(self, spec: ProcessSpec) -> None:
-        """Note what to start; there is nothing to make before."""
-        self._specs[spec.node] = spec
+        """Note what to start, `image` in the place of its first word; nothing is made before."""
+        program = shlex.split(spec.image) or spec.argv[:1]
+        self._specs[spec.node] = replace(spec, argv=(*program, *spec.argv[1:]))
 
     def output(self, node: str) -> Generator[bytes, None, None]:
         """The output of the next start of a created node, until it exits."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -108,8 +108,13 @@ _NOT_IN_PROCESSES: Mapping[Need, str] = {
     Need.ENGINE: "it has no containers",
     Need.COUNTERS: "nothing counts packets there, and no peer tells of what it does",
     Need.STORAGE: "its nodes run as our own user, whose calls could not be told apart",
-    Need.RELEASES: "it has no images: every release is the same program",
+    Need.RELEASES: "it has no images that could be told apart",
 }
+
+
+def lacking_in_processes(needs: Iterable[Need]) -> str:
+    """Why what has these needs is not to be had on the process backend; empty where it is."""
+    return next((_NOT_IN_PROCESSES[need] for need in needs if need in _NOT_IN_PROCESSES), "")
 
 
 def _lacking() -> dict[str, tuple[str, Mapping[Need, str]]]:

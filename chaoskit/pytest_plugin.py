@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chaoskit import leftout
 from chaoskit.errors import ChaosError, InvariantViolated, UsageError
 
 if TYPE_CHECKING:
@@ -69,9 +70,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and the plugin that holds this session's run."""
+    """Register the markers, and the plugins that hold this session's run and what it leaves out."""
     config.addinivalue_line("markers", _MARKER)
     config.pluginmanager.register(_Runs(config), "chaoskit-runs")
+    config.pluginmanager.register(leftout.LeftOut(config), "chaoskit-left-out")
 
 
 def _command(config: pytest.Config, *more: str) -> str:
@@ -130,7 +132,8 @@ class _Runs:
                 project=project,
                 runs=self._config.invocation_params.dir / self._config.getoption("chaos_runs"),
                 command=shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
-                images=tuple(self._config.getoption("chaos_image")) or self._saved_images(),
+                images=tuple(self._config.getoption("chaos_image"))
+                or (self.plans.images if self.plans is not None else ()),
                 subnets=self._config.getoption("chaos_subnets"),
                 backend=self._config.getoption("chaos_backend"),
             )
@@ -139,9 +142,6 @@ class _Runs:
                 open_session(choices, system="", say=self._say)
             )
         return self._session
-
-    def _saved_images(self) -> tuple[str, ...]:
-        return self.plans.images if self.plans is not None else ()
 
     def plan(self, item: Any) -> Plan | None:
         """The plan that `--chaos-plan` holds for a test; None when it has none for it."""

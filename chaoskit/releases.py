@@ -12,7 +12,7 @@ from pathlib import Path
 from chaoskit.errors import UsageError
 from chaoskit.system import Release
 
-_KEYS = {"label", "image", "recipe", "version"}
+_KEYS = {"label", "image", "recipe", "program", "version"}
 
 
 def read_releases(path: Path) -> tuple[Release, ...]:
@@ -38,6 +38,7 @@ def read_releases(path: Path) -> tuple[Release, ...]:
                 label=str(entry["label"]),
                 image=str(entry.get("image", "")),
                 recipe=tuple(entry.get("recipe", ())),
+                program=tuple(entry.get("program", ())),
                 version=str(entry.get("version", "")),
             )
         )

@@ -126,7 +126,9 @@ class Session:
                 "the process backend has no faulty storage: its nodes run as the user who runs "
                 "chaoskit, and their calls could not be told apart"
             )
-        images = self.images if self.choices.backend == "docker" else Programs()
+        images: Images | Programs = Programs(parse_image_options(self.choices.images))
+        if self.choices.backend == "docker":
+            images = self.images
         workshop = Workshop(
             scratch,
             self.folder.nodes,

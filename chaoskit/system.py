@@ -55,12 +55,15 @@ class Release:
     One release of a system: an image, or for the process backend a program.
 
     `recipe` is a command, relative to the suite's project, that makes the image when the engine
-    does not have it. `version` is what the node itself must report when it runs this release.
+    does not have it. `program` takes the place of the first word of a node's command where there
+    are no images; none: that word is the program. `version` is what the node itself must report
+    when it runs this release.
     """
 
     label: str
     image: str = ""
     recipe: tuple[str, ...] = ()
+    program: tuple[str, ...] = ()
     version: str = ""
 
 
@@ -169,11 +172,16 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the harness reaches a node, through its own links: an address and ports by name."""
+    """
+    Where the harness reaches a node, through its own links: an address and ports by name.
+
+    `peers`: each peer's name, by the host by which this node dials it, for what it says of them.
+    """
 
     node: str
     address: str
     ports: Mapping[str, int]
+    peers: Mapping[str, str] = field(default_factory=dict)
 
     def url(self, port: str, path: str = "", *, scheme: str = "http") -> str:
         """The URL of a path on one of the node's ports."""
@@ -284,16 +292,7 @@ class Clock:
     limit_s: float = 1.0
 
 
-def _no_files(_: Placement) -> Sequence[ConfigFile]:
-    return ()
-
-
-def _no_initial_data(_: Sequence[Placement]) -> Mapping[str, Sequence[InitialFile]]:
-    return {}
-
-
-def _no_environment(_: Placement) -> Mapping[str, str]:
-    return {}
+InitialData = Callable[[Sequence[Placement]], Mapping[str, Sequence[InitialFile]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,11 +333,9 @@ class System:
     releases: tuple[Release, ...]
     command: Callable[[Placement], Sequence[str]]
     observe: Callable[[Endpoint, float], Observation]
-    environment: Callable[[Placement], Mapping[str, str]] = _no_environment
-    files: Callable[[Placement], Sequence[ConfigFile]] = _no_files
-    initial_data: Callable[[Sequence[Placement]], Mapping[str, Sequence[InitialFile]]] = (
-        _no_initial_data
-    )
+    environment: Callable[[Placement], Mapping[str, str]] = lambda _: {}
+    files: Callable[[Placement], Sequence[ConfigFile]] = lambda _: ()
+    initial_data: InitialData = lambda _: {}
     steady: Callable[[Mapping[str, Observation]], bool] = lambda seen: all(
         one.ready for one in seen.values()
     )

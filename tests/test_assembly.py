@@ -9,6 +9,7 @@ import pytest
 
 from chaoskit.assembly import endpoints, wired
 from chaoskit.history import Recorder
+from chaoskit.loopback import process_layout
 from chaoskit.system import Port
 from chaoskit.toxiproxy import ToxiproxyClient
 from tests.fakes import FakeBackend, toxiproxy
@@ -85,3 +86,10 @@ def test_the_harness_dials_its_own_links_alone(tmp_path: Path) -> None:
     found = endpoints(still(), place)
     assert {node: one.address for node, one in found.items()} == dict(place.watch)
     assert found["a"].url("client", "/x") == f"http://{place.watch['a']}:7002/x"
+
+
+def test_what_a_node_says_of_an_address_can_be_told_of_a_peer(tmp_path: Path) -> None:
+    place = process_layout("127.9.9", NODES, tmp_path)
+    found = endpoints(still(), place)
+    for link in place.links:
+        assert found[link.source].peers[link.address] == link.target

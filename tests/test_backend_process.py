@@ -28,6 +28,7 @@ from chaoskit.lease import fingerprint
 from chaoskit.ownership import Kind, mark
 from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
+from chaoskit.system import Release
 from faults.broken_connections import SlowClose
 from faults.kill import Kill
 from faults.reconfigure import Reconfigure
@@ -177,8 +178,23 @@ def test_the_digest_is_of_the_package_or_of_the_executable() -> None:
     assert package == program_digest(["python3", "-m", "nodes.toys", "-x"], project=REPOSITORY)
 
 
-def test_there_are_no_images() -> None:
-    assert Programs().reference(toys(), toys().releases[0]) == ""
+def test_a_program_takes_the_place_of_the_first_word(
+    backend: ProcessBackend, tmp_path: Path
+) -> None:
+    (tmp_path / "n1").mkdir()
+    program = Programs().reference(toys(), Release("1", program=("python3", "-c", TALKS)))
+    backend.create(ProcessSpec("n1", ["toy", "start", "--now"], program, tmp_path, tmp_path))
+    output = backend.output("n1")
+    pid = backend.start("n1")
+    assert next(output) == b"up\n"
+    assert proc.command_line(pid) == ("python3", "-c", TALKS, "start", "--now")
+
+
+def test_there_are_no_images_but_a_persons_own_program() -> None:
+    first, second = toys().releases
+    programs = Programs({("toys", second.label): "/a folder/toy"})
+    assert programs.reference(toys(), first) == ""
+    assert programs.reference(toys(), second) == "'/a folder/toy'"
     with pytest.raises(NotApplicable, match="no images"):
         Programs().digest("")
 

@@ -12,7 +12,7 @@ import pytest
 from chaoskit import catalogue, faulttable, storage
 from chaoskit.cluster import Cluster
 from chaoskit.errors import NotApplicable
-from chaoskit.faulttable import Need, Offer, Row, rows, table
+from chaoskit.faulttable import Need, Offer, Row, lacking_in_processes, rows, table
 from chaoskit.matrix_cells import fields_for
 from chaoskit.session import Choices, open_session
 from chaoskit.setting import Setting
@@ -169,3 +169,8 @@ def test_people_and_programs_are_told_the_same() -> None:
         "proof": "a dial of ours",
     }
     assert nowhere.document()["available"] is False
+
+
+def test_what_processes_lack_is_told_of_the_first_need_that_they_lack() -> None:
+    assert lacking_in_processes([Need.FELT, Need.LINKS]) == ""
+    assert lacking_in_processes([Need.LINKS, Need.COUNTERS]).startswith("nothing counts packets")

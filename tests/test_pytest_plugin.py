@@ -131,7 +131,7 @@ def test_loading_it_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy, ours = done.stdout.splitlines()
     assert heavy == "[]"
-    assert ours == "['chaoskit', 'chaoskit.errors', 'chaoskit.pytest_plugin']"
+    assert ours == "['chaoskit', 'chaoskit.errors', 'chaoskit.leftout', 'chaoskit.pytest_plugin']"
     assert chaoskit.__doc__
 
 

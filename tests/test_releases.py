@@ -19,11 +19,11 @@ def path(tmp_path: Path) -> Path:
 def test_releases_are_read_in_order(path: Path) -> None:
     path.write_text(
         '[[release]]\nlabel = "3.4.23"\nimage = "x:1"\nrecipe = ["make", "it"]\n'
-        'version = "3.4.23"\n[[release]]\nlabel = "3.5"\n'
+        'version = "3.4.23"\n[[release]]\nlabel = "3.5"\nprogram = ["x", "--as", "3.5"]\n'
     )
     assert read_releases(path) == (
         Release("3.4.23", image="x:1", recipe=("make", "it"), version="3.4.23"),
-        Release("3.5"),
+        Release("3.5", program=("x", "--as", "3.5")),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -107,7 +108,14 @@ def test_a_sample_holds_what_the_promises_need() -> None:
         "behind": 0,
         "late_s": 1.019,
     }
-    assert failed == {"n3": 7}
+    assert failed == {"n2": 0, "n3": 8, "n4": 1}
+
+
+def test_peers_are_known_by_the_hosts_by_which_a_member_dials_them() -> None:
+    with serving(node()) as endpoint:
+        dialled = replace(endpoint, peers={"n3": "third", "n4": "fourth"})
+        assert observe(dialled, 5).detail["failing"] == ["third"]
+        assert failures(dialled, 5) == {"n2": 0, "third": 8, "fourth": 1}
 
 
 def test_a_member_of_a_secure_group_that_serves_plaintext_is_still_watched() -> None:
@@ -263,6 +271,24 @@ def test_each_member_gets_its_own_files_of_one_group(release: str) -> None:
 _GROUP = ("drand_group.toml", "dist_key.private")
 
 
+@pytest.mark.parametrize("release", ["v1.5.8", "v2.1.4"])
+def test_each_member_reads_where_it_dials_the_others_in_its_own_files(release: str) -> None:
+    made = [
+        replace(one, hosts={peer: f"127.9.{number}.{peer[1:]}" for peer in one.peers})
+        for number, one in enumerate(placements(release), start=1)
+    ]
+    dealt = deal(made)
+    for number, one in enumerate(made, start=1):
+        files = {Path(file.path).name: file.content.decode() for file in dealt[one.name]}
+        group = tomllib.loads(files["drand_group.toml"])
+        dialled = {f"127.9.{number}.{peer[1:]}:4444" for peer in one.peers}
+        assert {node["Address"] for node in group["Nodes"]} == dialled
+        own = tomllib.loads(files["drand_id.public"])
+        assert own["Address"] == f"127.9.{number}.{number}:4444"
+        (entry,) = (node for node in group["Nodes"] if node["Key"] == own["Key"])
+        assert entry["Address"] == own["Address"]
+
+
 def test_networks_lie_side_by_side() -> None:
     dealt = deal(placements(), "default", "second")
     folders = {Path(one.path).parts[2] for one in dealt["n1"]}
@@ -331,6 +357,13 @@ def test_a_member_without_its_certificate_still_knows_whom_to_trust() -> None:
     assert "--tls-cert" not in argv
     assert "--certs-dir" in argv
     assert "--certs-dir" not in command(placements("v1.5.8")[0])
+
+
+def test_members_of_one_host_take_what_control_port_is_free() -> None:
+    first, *_ = placements()
+    assert "--control" not in command(first)
+    argv = command(replace(first, bind="127.9.9.4"))
+    assert argv[argv.index("--control") + 1] == "0"
 
 
 @pytest.mark.parametrize(("nodes", "threshold"), [(5, 2), (5, 6), (4, 2), (13, 7)])

@@ -4,8 +4,10 @@ What a member of a beacon's group finds on its disk: keys, share and group, deal
 Owns: running the dealer's command line once for a cluster, and taking the members' folders from it.
 Refuses: what the dealer does; it is reached by `python -m nodes.beacon dealer` alone.
 
-Every member gets a folder per network below FOLDER: `multibeacon/ID/key` and `.../groups`. Nothing
-in it but the group knows an address.
+Every member gets a folder per network below FOLDER: `multibeacon/ID/key` and `.../groups`. Members
+are dealt with their names as addresses; then each member's own files name everybody by the host by
+which it dials him, which differs where every link has an address of its own. That is any drand's to
+read: no hash and no signature covers an address.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ def deal(
     with tempfile.TemporaryDirectory(prefix="chaoskit-dealt-") as folder:
         for network in networks:
             _run(_arguments(placements, Path(folder), threshold, network, genesis_in_s))
-        return {one.name: _files(Path(folder) / one.name) for one in placements}
+        return {one.name: _files(Path(folder) / one.name, _addresses(one)) for one in placements}
 
 
 def _arguments(
@@ -62,8 +64,18 @@ def _arguments(
     if settings["tls"] == "on":
         argv.append("--tls")
     for one in placements:
-        argv += ["--node", f"{one.name}={first.hosts[one.name]}:{one.ports['private']}"]
+        argv += ["--node", f"{one.name}={one.name}:{one.ports['private']}"]
     return argv
+
+
+def _addresses(placement: Placement) -> dict[bytes, bytes]:
+    """The line of a file that says where a member is, and what it says in this member's files."""
+    port = placement.ports["private"]
+
+    def line(host: str) -> bytes:
+        return f'Address = "{host}:{port}"\n'.encode()
+
+    return {line(name): line(placement.hosts[name]) for name in placement.peers}
 
 
 def _run(argv: Sequence[str]) -> None:
@@ -78,14 +90,22 @@ def _run(argv: Sequence[str]) -> None:
         )
 
 
-def _files(folder: Path) -> list[InitialFile]:
+def _files(folder: Path, addresses: Mapping[bytes, bytes]) -> list[InitialFile]:
     return [
         InitialFile(
-            f"{FOLDER}/{path.relative_to(folder)}", path.read_bytes(), tuple(_secrets(path))
+            f"{FOLDER}/{path.relative_to(folder)}",
+            _readdressed(path.read_bytes(), addresses),
+            tuple(_secrets(path)),
         )
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
+
+
+def _readdressed(content: bytes, addresses: Mapping[bytes, bytes]) -> bytes:
+    for dealt, dialled in addresses.items():
+        content = content.replace(dealt, dialled)
+    return content
 
 
 def _secrets(path: Path) -> list[bytes]:

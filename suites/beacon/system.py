@@ -143,6 +143,8 @@ def command(placement: Placement) -> Sequence[str]:
     argv += ["--private-listen", f"{bind}:{ports['private']}"]
     argv += ["--public-listen", f"{bind}:{ports['public']}"]
     argv += ["--metrics", f"{bind}:{ports['metrics']}"]
+    if bind.startswith("127."):  # else all members of this host would have 127.0.0.1:8888
+        argv += ["--control", "0"]
     if not placement.release.startswith("v1."):
         return argv
     if placement.settings["tls"] == "on":

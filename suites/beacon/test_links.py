@@ -35,6 +35,7 @@ def test_one_bad_link_costs_no_round(beacon: Cluster, fault: Fault) -> None:
     beacon.check(recovered_within(20))
 
 
+@pytest.mark.containers("a slow close makes nothing fail, and nothing counts packets there")
 def test_slow_closes_cost_no_round(beacon: Cluster) -> None:
     """
     Goal: members keep their connections, so a slow close is met when one of them ends.

@@ -13,6 +13,7 @@ from chaoskit.system import System
 from faults.kill import Kill
 from suites.beacon.mixing import TakeOver, told_apart
 
+pytestmark = pytest.mark.containers("what changes hands there is an image")
 OURS, REAL = "v2.1.4", "v2.1.4-real"
 _GROUP = told_apart((OURS,))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,8 @@ _WANTED = (
     "group_threshold",
     "beacon_discrepancy_latency",
 )
+# what counts a failure with a peer, and the label that says whose address it is
+_FAILURES = {"dial_failures": "peer_address", "error_sending_partial": "address"}
 _LINE = re.compile(rf"^({'|'.join(_WANTED)})\{{(.*?)\}} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -92,7 +95,7 @@ def observe(endpoint: Endpoint, timeout_s: float, *, secure: bool = False) -> Ob
         version=next((one.labels["version"] for one in metrics if "version" in one.labels), ""),
         progress=newest,
         digest=str(latest["signature"]) if newest else "",
-        detail=_detail(metrics) | {"behind": behind},
+        detail=_detail(metrics, endpoint.peers) | {"behind": behind},
     )
 
 
@@ -106,12 +109,18 @@ def _document(asking: Asking, path: str) -> Any:
         raise Unobserved("garbled") from None
 
 
-def _detail(metrics: list[Metric]) -> dict[str, Any]:
+def _peer(address: str, peers: Mapping[str, str]) -> str:
+    """Whose address a member has told."""
+    host = address.rpartition(":")[0]
+    return peers.get(host, host)
+
+
+def _detail(metrics: list[Metric], peers: Mapping[str, str]) -> dict[str, Any]:
     named = {(one.name, one.network): int(one.value) for one in metrics}
     return {
         "failing": sorted(
             {
-                one.labels["address"].rpartition(":")[0]
+                _peer(one.labels["address"], peers)
                 for one in metrics
                 if one.name == "error_sending_partial" and one.value and one.network == "default"
             }
@@ -142,7 +151,12 @@ def stamp(line: str) -> float | None:
 
 
 def failures(endpoint: Endpoint, timeout_s: float) -> Mapping[str, int]:
-    """Dials that failed since the node started, by peer. Raises Unobserved."""
+    """
+    Dials that failed since the node started, by peer, and one more for each network whose last
+    partial signature the peer did not take: a connection into nothing stays up for long.
+
+    Raises Unobserved.
+    """
     http = HttpClient(timeout_s)
     try:
         status, text = http.text(endpoint.url("metrics", "/metrics"))
@@ -152,8 +166,8 @@ def failures(endpoint: Endpoint, timeout_s: float) -> Mapping[str, int]:
         http.close()
     if status != 200:
         raise Unobserved(f"status {status}")
-    return {
-        one.labels["peer_address"].rpartition(":")[0]: int(one.value)
-        for one in metrics_in(text)
-        if one.name == "dial_failures"
-    }
+    told: Counter[str] = Counter()
+    for one in metrics_in(text):
+        if address := one.labels.get(_FAILURES.get(one.name, "")):
+            told[_peer(address, endpoint.peers)] += int(one.value)
+    return told
