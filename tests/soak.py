@@ -1,12 +1,13 @@
 """
 The suites and the short rows, N times in a row, counted up in soak.json.
 
-Usage: python tests/soak.py [--times N] [--only suites|rows] [--at-once N]   (`make soak N=10`)
+Usage: python tests/soak.py [--times N] [--only suites|rows] [--at-once N] [--nightly]
 
-Clusters wait most of the time, so some are up at once: parts of the suites, each in a pytest of its
-own, then halves of rows. soak.json says with each count how many were up at once. Says after each
-round how often each test came out as it must, in this state of the code, over all rounds that were
-ever run of it. Exit code 0 when nothing in these rounds came out otherwise, else 1.
+Runs what `make test` runs of them (`make soak N=10`), with --nightly all of the suites. Clusters
+wait most of the time, so some are up at once: parts of the suites, each in a pytest of its own,
+then halves of rows. soak.json says with each count how many were up at once. Says after each round
+how often each test came out as it must, in this state of the code, over all rounds that were ever
+run of it. Exit code 0 when nothing in these rounds came out otherwise, else 1.
 """
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def shard_of_suites(runs: Path, seed: str, number: int, count: int) -> Program:
+def shard_of_suites(runs: Path, seed: str, number: int, count: int, *, nightly: bool) -> Program:
     """A pytest that runs one part of the suites, with a folder of its own for its runs."""
     folder = runs / f"shard-{number}-of-{count}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LATEST).unlink(missing_ok=True)
     argv = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider"]
     argv += ["--shard", f"{number}/{count}", "--chaos-runs", str(folder), "--chaos-seed", seed]
+    argv += [] if nightly else ["-m", "not nightly"]
     return Program(
         name=f"suites {number}/{count}",
         argv=tuple(argv),
@@ -59,7 +61,7 @@ def verdicts_of(ended: Ended) -> RunVerdicts | None:
         return None
 
 
-def suites_round(runs: Path, seed: str, at_once: int) -> list[tally.Entry]:
+def suites_round(runs: Path, seed: str, at_once: int, *, nightly: bool) -> list[tally.Entry]:
     """
     Run every suite once, `at_once` parts at a time.
 
@@ -67,7 +69,7 @@ def suites_round(runs: Path, seed: str, at_once: int) -> list[tally.Entry]:
     """
     began_s = clock.monotonic()
     parts = range(1, at_once + 1)
-    programs = [shard_of_suites(runs, seed, number, at_once) for number in parts]
+    programs = [shard_of_suites(runs, seed, one, at_once, nightly=nightly) for one in parts]
     with side_by_side(iter(programs), at_once=at_once) as ends:
         ended = sorted(ends, key=lambda one: one.number)
     took_s = clock.monotonic() - began_s
@@ -119,6 +121,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--only", choices=["suites", "rows"])
     parser.add_argument("--at-once", type=int, default=_AT_ONCE, help="clusters up at a time")
+    parser.add_argument("--nightly", action="store_true", help="all tests of the suites")
     asked = parser.parse_args()
     good = True
     for number in range(1, asked.times + 1):
@@ -127,7 +130,7 @@ def main() -> int:
         began_s = clock.monotonic()
         say(f"round {number} of {asked.times}: code {state.digest}, seed {seed}")
         if asked.only != "rows":
-            entries = suites_round(ROOT / "runs", seed, asked.at_once)
+            entries = suites_round(ROOT / "runs", seed, asked.at_once, nightly=asked.nightly)
             tally.add(ROOT / tally.FILE, state, tuple(entries))
             good = good and all(entry.as_expected for entry in entries)
         if asked.only != "suites":
