@@ -127,13 +127,19 @@ def _shown_before(event: Event) -> dict[str, tuple[int, Event]]:
 
 
 def _astray(history: History) -> Sequence[tuple[Event, Event]]:
-    """From which event to which a fault lasted, heal and absence included, that no probe saw."""
+    """
+    From which event to which a fault lasted, heal and absence included, or a change with its
+    witnesses, that no probe saw; not a change that asked whether it would succeed.
+    """
     spans: dict[object, tuple[Event, Event]] = {}
     unseen: set[object] = set()
-    for event in history.of("fault", "effective", "heal", "absent"):
+    for event in history.of("fault", "effective", "heal", "absent", "change", "witnessed"):
         identity = event.value["id"]
-        spans[identity] = (spans.get(identity, (event, event))[0], event)
-        if event.f == "effective" and event.type == "fail" and not event.value.get("again"):
+        first = spans.get(identity, (event, event))[0]
+        spans[identity] = (first, event)
+        looked = event.f == "effective" and not event.value.get("again")
+        looked |= event.f == "witnessed" and not first.value.get("asks")
+        if looked and event.type == "fail":
             unseen.add(identity)
     return [span for identity, span in spans.items() if identity in unseen]
 
@@ -152,8 +158,8 @@ def no_unexpected_exit(history: History) -> Sequence[Violation]:
     was not); on a target of a change with `may_exit` from its start until the next change. An exit
     from before the scope (carried over as a fact) is not blamed on it again.
 
-    While a fault is in force that no probe of ours saw, a SIGKILL is nobody's own doing: our own
-    hand may have gone astray. Such a run is INVALID and says nothing of who was killed in it.
+    While a fault or change is there that no probe of ours saw, a SIGKILL is nobody's own doing: our
+    own hand may have gone astray. Such a run is INVALID and says nothing of who was killed in it.
     """
     begins_s = begin_s(history)
     violations: list[Violation] = []

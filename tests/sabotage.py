@@ -3,8 +3,8 @@ Actuators that lie: the switch of the sabotage tests, which chaoskit itself does
 
 Owns: wrapping what carries out a fault, and nothing else: the Toxiproxy client with its read-back,
 the engine's calls on containers with its word on their state, our own signal to a container's
-process, the rules of a faulty mount with their read-back, and the edits of a node's files. Whatever
-looks for evidence is left alone.
+process, the rules of a faulty mount with their read-back, the edits of a node's files, what is
+written over its artifacts, and how its clock is set. Whatever looks for evidence is left alone.
 
 | way | the actuators |
 | --- | --- |
@@ -25,23 +25,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from chaoskit import backend_docker, identity
+from chaoskit import artifacts, backend_docker, identity
 from chaoskit.backend_docker import DockerBackend
 from chaoskit.cluster import Cluster
 from chaoskit.engine import ContainerSpec, ContainerState, Engine
-from chaoskit.errors import EngineFailed
+from chaoskit.errors import ChaosError, EngineFailed
 from chaoskit.identity import Identity
 from chaoskit.node import Configuration, Node
 from chaoskit.storage import FaultyMount
 from chaoskit.storage_control import StorageFailed, StorageRules
 from chaoskit.toxics import Toxic
 from chaoskit.toxiproxy import ProxyState, ToxiproxyClient, Unreachable
+from chaoskit.wallclock import RIGHT, Skew, WallClock
+from faults import overwritten_key, stale_keys
 
 # How long a backend waits for the end of a process that a lying engine never signalled.
 _EXIT_TIMEOUT_S = 0.5
+_WHO_OVERWRITES = (overwritten_key, stale_keys)
 
 
 class Way(StrEnum):
@@ -386,6 +390,64 @@ class LyingFiles:
         return [mock.patch.object(self.node, "configure", configure)]
 
 
+@dataclass
+class LyingArtifacts:
+    """Wraps what changes write over the files of one node; `victim` is another node."""
+
+    liar: Liar
+    node: Node
+    victim: Node
+
+    def patches(self) -> list[Any]:
+        """What to patch, as mock.patch objects."""
+        real = artifacts.overwrite
+
+        def overwrite(path: Path, content: bytes) -> None:
+            own, others = self.node.folders.config, self.victim.folders.config
+            there = others / path.relative_to(own)
+            self.liar.does(
+                INJECT,
+                act=lambda: real(path, content),
+                elsewhere=lambda: real(there, content),
+                lie=lambda: None,
+            )
+
+        return [mock.patch.object(one, "overwrite", overwrite) for one in _WHO_OVERWRITES]
+
+
+@dataclass
+class LyingClock:
+    """Wraps how one node's clock is set, with its read-back; `victim` is another node."""
+
+    liar: Liar
+    node: Node
+    victim: Node
+    _said: list[Skew] = field(default_factory=list)
+
+    def patches(self) -> list[Any]:
+        """What to patch, as mock.patch objects."""
+        real, read = WallClock.set, WallClock.skew
+        own, other = self.node.folders.clock, self.victim.folders.clock
+        assert other is not None
+
+        def set_clock(clock: WallClock, skew: Skew) -> None:
+            assert clock.folder == own
+            self.liar.does(
+                HEAL if skew == RIGHT else INJECT,
+                act=lambda: real(clock, skew),
+                elsewhere=lambda: real(WallClock(other), skew),
+                lie=lambda: self._said.append(skew),
+            )
+
+        def skew_of(clock: WallClock) -> Skew:
+            return self._said[-1] if self._said else read(clock)
+
+        return [
+            mock.patch.object(WallClock, "set", set_clock),
+            mock.patch.object(WallClock, "skew", skew_of),
+        ]
+
+
 # -- the switch ----------------------------------------------------------------------------------
 
 
@@ -397,6 +459,8 @@ class Actuator(StrEnum):
     RECREATION = "recreation"
     STORAGE = "storage"
     FILES = "files"
+    ARTIFACTS = "artifacts"
+    CLOCK = "clock"
 
 
 _FAILURES: Mapping[Actuator, Callable[[], Exception]] = {
@@ -405,6 +469,8 @@ _FAILURES: Mapping[Actuator, Callable[[], Exception]] = {
     Actuator.RECREATION: lambda: EngineFailed("sabotaged: the engine answered 500"),
     Actuator.STORAGE: lambda: StorageFailed("sabotaged: the daemon does not answer"),
     Actuator.FILES: lambda: OSError(errno.EIO, "sabotaged: input/output error"),
+    Actuator.ARTIFACTS: lambda: OSError(errno.EIO, "sabotaged: input/output error"),
+    Actuator.CLOCK: lambda: ChaosError("sabotaged: the clock's control file is gone"),
 }
 
 
@@ -442,6 +508,12 @@ def sabotaged(
             ).patches()
         case Actuator.FILES:
             patches = LyingFiles(liar, cluster.node(targets[0]), cluster.node(others[-1])).patches()
+        case Actuator.ARTIFACTS:
+            patches = LyingArtifacts(
+                liar, cluster.node(targets[0]), cluster.node(others[-1])
+            ).patches()
+        case Actuator.CLOCK:
+            patches = LyingClock(liar, cluster.node(targets[0]), cluster.node(others[-1])).patches()
     for one_patch in patches:
         one_patch.start()
     try:

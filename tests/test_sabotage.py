@@ -29,7 +29,7 @@ FELT_TIMEOUT_S = 10.0
 # Where nothing is done, the probes need not look for as long as a real onset may take; where only
 # the heal is not done, they do, and a node that restarts takes the longest.
 IN_VAIN_S = 0.8
-NO_HEAL_S = {"plain": 1.5, "stored": 1.5, "secure": 6.0, "foreign": 2.0}
+NO_HEAL_S = {"plain": 1.5, "stored": 1.5, "clocked": 1.5, "secure": 6.0, "foreign": 2.0}
 
 WAYS_OF_FAULTS = tuple(Way)
 WAYS_OF_CHANGES = (Way.HONEST, Way.NOTHING, Way.ELSEWHERE, Way.HALF_WAY)
@@ -45,12 +45,21 @@ EXPECTED: dict[Way, tuple[Verdict, str]] = {
 }
 UNWITNESSED = (Verdict.INVALID, "was not witnessed")
 # A heal that raises ends the same way whatever the fault: once for each actuator.
-FAILING_HEALS = ("Isolate-refused", "Kill", "Pause", "SlowStorage", "TlsMismatch")
+FAILING_HEALS = ("Isolate-refused", "Kill", "Pause", "SlowStorage", "WrongClock", "TlsMismatch")
 
 
 # What depends on the actuator more than on the fault: these in `make test`, all of them nightly.
 VARIANTS = ("Split-dropped", "WrongCertificate-expired", "WrongCertificate-wrong_name")
-IN_FULL = (*FAILING_HEALS, "SlowLink", "WrongPort", "Upgrade", "Reconfigure")
+IN_FULL = (
+    *FAILING_HEALS,
+    "SlowLink",
+    "WrongPort",
+    "Restart",
+    "Upgrade",
+    "StaleKeys",
+    "OverwrittenKey",
+    "Reconfigure",
+)
 
 
 def _cells() -> Iterator[Any]:

@@ -185,6 +185,31 @@ def test_our_own_hand_may_go_astray_in_a_fault_that_nobody_saw(
     assert len(judged(no_unexpected_exit, tape.history())) == broken
 
 
+@pytest.mark.parametrize(
+    ("seen", "asks", "time_s", "broken"),
+    [
+        ("fail", False, 3.0, 0),
+        ("ok", False, 3.0, 1),
+        ("fail", True, 3.0, 1),
+        ("fail", False, 1.0, 1),
+        ("fail", False, 5.0, 1),
+    ],
+)
+def test_our_own_hand_may_go_astray_in_a_change_that_nobody_saw(
+    *, seen: EventType, asks: bool, time_s: float, broken: int
+) -> None:
+    tape = Tape()
+    for at_s, what in sorted([(2.0, "change"), (4.0, "witnessed"), (time_s, "exit")]):
+        if what == "change":
+            more = {"id": 1, "change": "Turn", "targets": ["b"], "asks": asks}
+            tape.add(at_s, "chaoskit", "change", "invoke", fields={}, **more)
+        elif what == "exit":
+            tape.add(at_s, "a", "state", state="exited", signalled=False, exit_code=137)
+        else:
+            tape.evidence(at_s, 1, "witnessed", seen, probe="p")
+    assert len(judged(no_unexpected_exit, tape.history())) == broken
+
+
 def test_no_unexpected_exit_needs_states() -> None:
     with pytest.raises(Inconclusive):
         judged(no_unexpected_exit, History(()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,24 @@ import pytest
 
 from chaoskit import clock
 from chaoskit.cluster import Cluster
-from chaoskit.lease import fingerprint
 from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
-from chaoskit.system import System
+from chaoskit.system import Artifact, ArtifactKind, ConfigFile, Placement, System
 from faults.broken_connections import HalfOpenConnections, ResetConnections, SlowClose
 from faults.full_disk import FullDisk
 from faults.kill import Kill
+from faults.overwritten_key import OverwrittenKey
 from faults.partition import Bridge, Isolate, OneWay, Split
 from faults.pause import Pause
 from faults.reconfigure import Reconfigure
+from faults.restarting import Restart
 from faults.slow_link import NarrowLink, SlowLink
 from faults.slow_storage import SlowStorage
+from faults.stale_keys import StaleKeys
 from faults.tls_mismatch import TlsMismatch, WrongPort
 from faults.upgrade import Upgrade
 from faults.wrong_certificate import WrongCertificate
+from faults.wrong_clock import WrongClock
 from suites.etcd.system import SYSTEM as ETCD
 from suites.toys.system import toys
 from tests.sabotage import Actuator
@@ -42,10 +45,21 @@ LOAD_PER_S = 40.0
 STEADY_TIMEOUT_S = 15.0
 
 PLAIN, STORED, SECURE, FOREIGN = "plain", "stored", "secure", "foreign"
+KEYED, CLOCKED = "keyed", "clocked"
+IDENTITY = Artifact("identity", "identity.toml", ArtifactKind.KEY)
+
+
+def _identity(placement: Placement) -> list[ConfigFile]:
+    """A key as people keep them; no toy reads it."""
+    return [ConfigFile(IDENTITY.path, f'SchemeName = "s"\nKey = "{placement.name}"\n'.encode())]
+
+
 SYSTEMS: dict[str, System] = {
     PLAIN: toys(3),
     STORED: toys(3),
     SECURE: toys(3, secure=True),
+    KEYED: replace(toys(3), files=_identity, artifacts=(IDENTITY,)),
+    CLOCKED: toys(3),
     FOREIGN: ETCD,  # toys keep their connections: a slow close is nothing to them
 }
 
@@ -82,9 +96,18 @@ CASES = [
     Case(HalfOpenConnections(*LINK), PLAIN, Actuator.TOXIPROXY),
     Case(Kill("follower"), PLAIN, Actuator.ENGINE, calls=1),
     Case(Pause("follower"), PLAIN, Actuator.ENGINE, calls=1),
+    Case(Restart("follower"), PLAIN, Actuator.ENGINE, calls=1),
     Case(Upgrade("follower", to="2"), PLAIN, Actuator.RECREATION, calls=1),
     Case(SlowStorage("follower", delay_s=0.4), STORED, Actuator.STORAGE, calls=1),
     Case(FullDisk("follower"), STORED, Actuator.STORAGE, calls=1),
+    Case(
+        StaleKeys("follower", ("identity",), field="SchemeName"),
+        KEYED,
+        Actuator.ARTIFACTS,
+        calls=1,
+    ),
+    Case(OverwrittenKey("n1", "identity", by="n2"), KEYED, Actuator.ARTIFACTS, calls=1),
+    Case(WrongClock("follower"), CLOCKED, Actuator.CLOCK, calls=1),
     Case(WrongPort("leader", "follower"), SECURE, Actuator.TOXIPROXY, calls=1),
     Case(TlsMismatch("follower"), SECURE, Actuator.FILES, calls=1),
     Case(WrongCertificate("follower", "foreign_authority"), SECURE, Actuator.FILES, calls=1),
@@ -99,7 +122,7 @@ def _found(cluster: Cluster) -> dict[str, str]:
     """Its fingerprint, but for which process of a node runs: many faults restart one."""
     return {
         name: said.split()[0] if name.endswith(" process") else said
-        for name, said in fingerprint(cluster).items()
+        for name, said in cluster.fingerprint().items()
     }
 
 
@@ -122,7 +145,12 @@ class Bench:
             return held
         self.close()
         release = SYSTEMS[kind].releases[0 if kind != FOREIGN else -1].label
-        setting = Setting(release=release, storage=kind == STORED, load_per_s=LOAD_PER_S)
+        setting = Setting(
+            release=release,
+            storage=kind == STORED,
+            clocks=kind == CLOCKED,
+            load_per_s=LOAD_PER_S,
+        )
         cluster = self._stack.enter_context(self.session.cluster(SYSTEMS[kind], setting))
         self._cluster, self._kind, self._pristine = cluster, kind, _found(cluster)
         self.await_leader(cluster)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
@@ -33,6 +34,7 @@ class ClientPort:
                 body = json.dumps(reply).encode()
                 head = (
                     f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+                    f"Date: {formatdate(usegmt=True)}\r\n"
                     "Content-Type: application/json\r\n"
                     f"Content-Length: {len(body)}\r\n"
                     f"Connection: {'close' if close else 'keep-alive'}\r\n\r\n"

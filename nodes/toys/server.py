@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from random import Random
@@ -205,6 +206,7 @@ class Node:
             answer = await future
         finally:
             self._answers.pop(number, None)
+        self._say(f"{operation.f} {operation.key}: {answer.outcome}")
         return STATUS_CODES[answer.outcome], answer.result
 
     def _report(self) -> Mapping[str, Any]:
@@ -224,7 +226,8 @@ class Node:
         return f"{seen['role']} at height {seen['progress']}, term {seen['term']}, leader {leader}"
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {self._settings.name} {text}\n")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        sys.stderr.write(f"{now} {self._settings.name} {text}\n")
 
     def _note(self, _: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
         error = context.get("exception")

@@ -16,14 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 from typing import Any
 
-from chaoskit.http import HttpClient, NoAnswer
+from chaoskit.http import HttpClient, NoAnswer, ask_date
 from chaoskit.panel import CatchUp, Curve, Panels
 from chaoskit.system import (
     Artifact,
     ArtifactKind,
+    Clock,
     ConfigFile,
     Endpoint,
     Observation,
@@ -92,6 +94,7 @@ def toys(
         ),
         failures=failures,
         traffic=Traffic(connect=ToysClient, operations=operations, timeout_s=2.0),
+        clock=Clock(ask_date("client", "/status"), stamp),
         panels=Panels(
             curves=(Curve(title="term", words="it grows with every election", reads="term"),),
             catch_up=CatchUp(words="behind the farthest toy", noun="entries"),
@@ -164,6 +167,14 @@ def observe(endpoint: Endpoint, timeout_s: float) -> Observation:
         raise Unobserved("error") from error
     finally:
         client.close()
+
+
+def stamp(line: str) -> float | None:
+    """The Unix time that a line of a toy's log bears; None where it bears none."""
+    try:
+        return datetime.fromisoformat(line.partition(" ")[0]).timestamp()
+    except ValueError:
+        return None
 
 
 def failures(endpoint: Endpoint, timeout_s: float) -> Mapping[str, int]:
