@@ -177,9 +177,8 @@ class _Runs:
         """Note which systems the run is about."""
         if system.name not in self._systems:
             self._systems.append(system.name)
-            session = self.session()
-            facts = session.folder.verdicts.host
-            session.folder.describe(system=" ".join(self._systems), host=facts)
+            folder = self.session().folder
+            folder.describe(system=" ".join(self._systems), host=folder.verdicts.host)
 
     def pytest_report_header(self) -> str:
         """Seed and host, so that any output says how to repeat it."""
