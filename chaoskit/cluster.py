@@ -30,6 +30,7 @@ from chaoskit.mesh import Link
 from chaoskit.node import Node
 from chaoskit.observer import Observers
 from chaoskit.packetmeters import PacketMeters
+from chaoskit.pristine import fingerprint
 from chaoskit.setting import Judged, Setting
 from chaoskit.storage import FaultyMount
 from chaoskit.system import Endpoint, Observation, Release, System
@@ -176,11 +177,7 @@ class Cluster:
             {
                 "cluster": self.name,
                 "event": event,
-                "system": self.system.name,
-                "nodes": list(self.system.nodes),
-                "quorum": self.system.quorum,
-                "driven": self.system.driven,
-                "progress_bound_s": self.system.progress_bound_s,
+                **self.system.said(),
                 "releases": {
                     name: node.configuration.release.label for name, node in self.nodes.items()
                 },
@@ -379,10 +376,13 @@ class Cluster:
         """Say that the cluster must not be used again."""
         self.poisoned = self.poisoned or reason
 
+    def fingerprint(self) -> dict[str, str]:
+        """What a test must leave as it found it, by name."""
+        return fingerprint(self.mesh, self.nodes)
+
     def record_bypass(self) -> None:
         """Record how many packets tried to go round the proxy since the cluster began."""
-        packets = self.backend.went_round()
-        if packets is not None:
+        if (packets := self.backend.went_round()) is not None:
             self.recorder.record("chaoskit", "bypass", {"packets": packets})
 
     def require_running(self, *names: str) -> None:

@@ -21,20 +21,6 @@ from chaoskit.system import System
 from chaoskit.verdict import Verdict
 
 
-def fingerprint(cluster: Cluster) -> dict[str, str]:
-    """What a test must leave as it found it, by name: links, processes, images, files, mounts."""
-    found = {"links": "open" if cluster.mesh.pristine() else "tampered with"}
-    for name, node in cluster.nodes.items():
-        runs = node.command_line()
-        found[f"{name} process"] = f"{node.state} {node.pid if runs else 'gone'}"
-        found[f"{name} arguments"] = " ".join(runs)
-        found[f"{name} image"] = node.image_id
-        found[f"{name} configuration"] = node.config_digest()
-        if node.has_storage:
-            found[f"{name} storage"] = str(node.storage.rules().document())
-    return found
-
-
 @dataclass(slots=True)
 class _Leased:
     system: System  # as it was asked for: the cluster's own may have other deadlines
@@ -92,7 +78,7 @@ class Leases:
         self.drop_all()  # two cores do not carry two clusters under load
         with ExitStack() as stack:
             cluster = stack.enter_context(self.session.cluster(system, setting))
-            pristine = fingerprint(cluster)
+            pristine = cluster.fingerprint()
             self._held[key] = _Leased(system, cluster, stack.pop_all(), pristine)
         self.built += 1
         return cluster
@@ -111,7 +97,7 @@ class Leases:
         if held.cluster.poisoned:
             return [held.cluster.poisoned]
         try:
-            now = fingerprint(held.cluster)
+            now = held.cluster.fingerprint()
         except ChaosError as error:
             return [str(error)]
         return [

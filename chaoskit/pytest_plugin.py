@@ -58,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="a plan for the test that asks for one, or the plan.json of a run, to do it again",
     )
-    group.addoption("--chaos-backend", default="docker", choices=["docker", "process"])
+    group.addoption("--chaos-backend", choices=["docker", "process"], help="docker unless given")
     group.addoption(
         "--chaos-keep",
         default="never",
@@ -72,7 +72,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and the plugins that hold this session's run and what it leaves out."""
     config.addinivalue_line("markers", _MARKER)
-    config.pluginmanager.register(_Runs(config), "chaoskit-runs")
+    runs = _Runs(config)
+    config.option.chaos_backend = config.getoption("chaos_backend") or runs.saved_backend
+    config.pluginmanager.register(runs, "chaoskit-runs")
     config.pluginmanager.register(leftout.LeftOut(config), "chaoskit-left-out")
 
 
@@ -102,11 +104,11 @@ class _Runs:
         self._session: Session | None = None
         self._systems: list[str] = []
         self.plans: SavedPlans | None = _read_plans(config)
+        self.saved_backend = (self.plans.backend if self.plans is not None else "") or "docker"
         self.left_out = 0
         self.kept: dict[str, list[str]] = {}
         self._missing: tuple[str, ...] = ()
-        saved_seed = self.plans.seed if self.plans is not None else ""
-        self._chosen_seed: str = config.getoption("chaos_seed") or saved_seed
+        self._chosen_seed: str = config.getoption("chaos_seed") or getattr(self.plans, "seed", "")
         self.leases: list[Leases] = []
 
     @property
@@ -127,13 +129,13 @@ class _Runs:
             from chaoskit.session import Choices, open_session
 
             project = project_root(self._config.rootpath)
+            saved_images = self.plans.images if self.plans is not None else ()
             choices = Choices(
                 seed=self.seed,
                 project=project,
                 runs=self._config.invocation_params.dir / self._config.getoption("chaos_runs"),
                 command=shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
-                images=tuple(self._config.getoption("chaos_image"))
-                or (self.plans.images if self.plans is not None else ()),
+                images=tuple(self._config.getoption("chaos_image")) or saved_images,
                 subnets=self._config.getoption("chaos_subnets"),
                 backend=self._config.getoption("chaos_backend"),
             )

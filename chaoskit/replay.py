@@ -37,6 +37,7 @@ class SavedPlans:
 
     seed: str = ""
     images: tuple[str, ...] = ()
+    backend: str = ""
     single: Plan | None = None
     by_test: Mapping[str, Plan] = field(default_factory=dict)
 
@@ -63,6 +64,9 @@ def read_plans(path: Path) -> SavedPlans:
         plan = plan_of(document, path)
         return SavedPlans(seed=plan.seed, single=plan)
     tests, images = document["tests"], document.get("images", [])
+    backend = document.get("backend", "")
+    if backend not in {"", "docker", "process"}:
+        raise UsageError(f"{path} is no plan of schema {SCHEMA}: there is no backend {backend!r}")
     if not isinstance(tests, dict) or not all(isinstance(one, dict) for one in tests.values()):
         raise UsageError(f"{path} is no plan of schema {SCHEMA}: its tests are no objects by name")
     if not isinstance(images, list) or not all(isinstance(one, str) for one in images):
@@ -70,6 +74,7 @@ def read_plans(path: Path) -> SavedPlans:
     return SavedPlans(
         seed=str(document.get("seed", "")),
         images=tuple(images),
+        backend=backend,
         by_test={test: plan_of(one, path) for test, one in tests.items()},
     )
 

@@ -203,6 +203,7 @@ class Session:
             {
                 "seed": self.choices.seed,
                 "images": list(self.choices.images),
+                "backend": self.choices.backend,
                 "tests": {
                     test: self._plan_of(test, done).document() for test, done in plans.items()
                 },

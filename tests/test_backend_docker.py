@@ -21,7 +21,6 @@ from chaoskit.cluster import Cluster
 from chaoskit.engine import Engine
 from chaoskit.errors import ChaosError, EngineFailed, UsageError, WaitTimedOut
 from chaoskit.handshake import Outcome
-from chaoskit.lease import fingerprint
 from chaoskit.ownership import Kind
 from chaoskit.packets import Traffic
 from chaoskit.session import Session
@@ -283,13 +282,13 @@ def test_an_upgrade_keeps_the_data(cluster: Cluster) -> None:
 
 def test_a_configuration_is_taken_back_byte_for_byte(cluster: Cluster) -> None:
     node = cluster.node("n2")
-    before, digest = fingerprint(cluster), node.config_digest()
+    before, digest = cluster.fingerprint(), node.config_digest()
     edited = replace(node.configuration, edits={"extra.toml": b"x = 1\n"})
     with node.reconfigured(edited):
         assert cluster.execute("n2", "cat", "/config/extra.toml").stdout == b"x = 1\n"
     assert node.config_digest() == digest
     cluster.await_steady_state(timeout_s=WAIT_S)
-    changed = {name for name, said in fingerprint(cluster).items() if before[name] != said}
+    changed = {name for name, said in cluster.fingerprint().items() if before[name] != said}
     assert changed == {"n2 process"}, "it has another pid and is the same otherwise"
 
 

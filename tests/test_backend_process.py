@@ -24,7 +24,6 @@ from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.fault import apply, inject
 from chaoskit.journal import Journal, read
-from chaoskit.lease import fingerprint
 from chaoskit.ownership import Kind, mark
 from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
@@ -261,7 +260,7 @@ def test_two_clusters_side_by_side(session: Session) -> None:
 
 def test_what_cannot_be_proven_is_not_offered(session: Session) -> None:
     with cluster_of(session, 3) as cluster:
-        before = fingerprint(cluster)
+        before = cluster.fingerprint()
         for fault in (SlowLink("n1", "n2"), SlowClose("n1", "n2")):
             with (
                 pytest.raises(NotApplicable, match="no counters of the kernel"),
@@ -270,7 +269,7 @@ def test_what_cannot_be_proven_is_not_offered(session: Session) -> None:
                 pytest.fail("the body ran")
         with pytest.raises(NotApplicable, match="no images"):
             apply(Upgrade("n1", to="2"), to=cluster)
-        assert fingerprint(cluster) == before
+        assert cluster.fingerprint() == before
     with pytest.raises(NotApplicable, match="no faulty storage"):
         cluster_of(session, 3, storage=True)
 
@@ -280,10 +279,10 @@ def test_a_reconfiguration_is_witnessed_and_one_of_nothing_refused_before_its_fi
 ) -> None:
     system = toys(3, secure=True)
     with session.cluster(system, Setting(release="1")) as cluster:
-        before = fingerprint(cluster)
+        before = cluster.fingerprint()
         with pytest.raises(NotApplicable, match="change nothing about n1"):
             apply(Reconfigure("n1", {"colour": "blue"}), to=cluster)
-        assert fingerprint(cluster) == before
+        assert cluster.fingerprint() == before
         assert apply(Reconfigure("n1", {"peer_tls": "off"}), to=cluster)
         assert "--insecure" in cluster.node("n1").command_line()
 

@@ -16,7 +16,6 @@ from chaoskit import clock, identity
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, NotApplicable, UsageError, WaitTimedOut
 from chaoskit.history import Recorder
-from chaoskit.lease import fingerprint
 from chaoskit.mesh import refused
 from chaoskit.node import Node
 from chaoskit.ownership import mark
@@ -267,10 +266,10 @@ def test_how_each_node_runs_stands_in_the_run_folder(both: tuple[Session, Cluste
 
 def test_the_fingerprint_tells_what_a_test_left_changed(cluster: Cluster) -> None:
     def changed(before: dict[str, str]) -> set[str]:
-        now = fingerprint(cluster)
+        now = cluster.fingerprint()
         return {name for name in before if before[name] != now[name]}
 
-    before = fingerprint(cluster)
+    before = cluster.fingerprint()
     with cluster.mesh.shaped({"n1>n2": refused()}):
         assert changed(before) == {"links"}
     with cluster.node("n2").paused():
@@ -278,7 +277,7 @@ def test_the_fingerprint_tells_what_a_test_left_changed(cluster: Cluster) -> Non
     with cluster.node("n3").down():
         assert changed(before) >= {"n3 process", "n3 arguments"}
     assert changed(before) == {"n3 process"}, "another pid"
-    after = fingerprint(cluster)
+    after = cluster.fingerprint()
     extra = cluster.node("n1").folders.config / "extra"
     extra.write_bytes(b"x")
     assert changed(after) == {"n1 configuration"}

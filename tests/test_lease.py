@@ -46,8 +46,7 @@ class Sessions:
 
 
 @pytest.fixture
-def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sessions]:
-    monkeypatch.setattr("chaoskit.lease.fingerprint", StandIn.fingerprint)
+def sessions(tmp_path: Path) -> Iterator[Sessions]:
     made = Sessions(tmp_path)
     yield made
     for one in made.made:

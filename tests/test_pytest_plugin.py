@@ -359,8 +359,10 @@ def saved_plan(pytester: pytest.Pytester) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("clusters")
 def test_a_saved_run_is_done_again(pytester: pytest.Pytester) -> None:
-    run(pytester, LED, PASSES, args=("--chaos-seed", "7f3a")).assert_outcomes(passed=2)
+    chosen = ("--chaos-seed", "7f3a", "--chaos-backend", "process")
+    run(pytester, LED, PASSES, args=chosen).assert_outcomes(passed=2)
     first = saved_plan(pytester)
+    assert first["backend"] == "process"
     plan = first["tests"]["test_suite.py::test_led"]
     known = {key: plan[key] for key in ("system", "release", "seed", "load_per_s")}
     assert known == {"system": "still", "release": "2", "seed": "7f3a", "load_per_s": 20.0}
@@ -377,7 +379,8 @@ def test_a_saved_run_is_done_again(pytester: pytest.Pytester) -> None:
         ]
     )
     (verdict,) = read_verdicts(latest(pytester)).tests
-    assert verdict.again.endswith("--chaos-seed 7f3a --chaos-plan runs/latest/plan.json")
+    assert verdict.again.endswith("--chaos-plan runs/latest/plan.json --chaos-backend process")
+    assert saved_plan(pytester)["backend"] == "process"
     assert list(saved_plan(pytester)["tests"]) == ["test_suite.py::test_led"]
 
 

@@ -35,9 +35,12 @@ def test_a_single_plan_is_for_tests_that_ask_for_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("asks", [True, False])
 def test_a_runs_plans_are_found_by_test(tmp_path: Path, asks: bool) -> None:  # noqa: FBT001
-    path = saved(tmp_path, seed="7f3a", images=["x@1=r"], tests={"t::a": ONE.document()})
+    path = saved(
+        tmp_path, seed="7f3a", images=["x@1=r"], backend="process", tests={"t::a": ONE.document()}
+    )
     plans = read_plans(path)
     assert (plans.seed, plans.images, plans.single) == ("7f3a", ("x@1=r",), None)
+    assert plans.backend == "process"
     assert plans.of("t::a", asks=asks) == ONE
     assert plans.of("t::b", asks=asks) is None
 
@@ -51,6 +54,7 @@ def test_a_runs_plans_are_found_by_test(tmp_path: Path, asks: bool) -> None:  # 
         ({"tests": {"a": {"speed": 1}}}, "is no plan: .*speed"),
         ({"tests": {"a": {"steps": [{"at_s": 0, "action": 3}]}}}, "is no plan: .*3"),
         ({"tests": {}, "images": "x"}, "images are no texts"),
+        ({"tests": {}, "backend": "vm"}, "no backend 'vm'"),
         ({"rehearsal": {}}, "plan of a rehearsal.*verdicts.json"),
     ],
 )
