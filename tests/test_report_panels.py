@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from chaoskit.report.panels import contributions, plots
 from chaoskit.report.shapes import Drawing, Label, Line, mark
 from chaoskit.report.shapes import Path as Stroke
 from chaoskit.report.source import Source
+from chaoskit.report.spans import Mark
+from chaoskit.report.timeline import timeline
 from suites.beacon.panels import panels as beacon_panels
 from suites.beacon.punctuality import catch_up_bound_s
 from tests.report_fixture import STARTED_UTC, write_run
@@ -98,7 +101,8 @@ def _experiment(tape: Tape, declared: Panels | None = DECLARED) -> Experiment:
 def _drawn(found: Experiment) -> Drawing:
     followed = courses(found)
     parts = Drawn(plots(found, "full"), catch_up(found, followed), contributions(found))
-    drawing = draw_panels(parts, found.start_s, found.end_s, (), started_utc="12:00:00 UTC")
+    shown = timeline(found, followed, (), "full")
+    drawing = draw_panels(parts, shown, (), started_utc="12:00:00 UTC")
     assert drawing is not None
     return drawing
 
@@ -304,6 +308,34 @@ def test_lines_across_a_chart_lie_at_their_value() -> None:
     assert [one.text for one in _shapes(drawing, Label, "heading")] == [
         "late", "term", "rounds behind", "partials",
     ]  # fmt: skip
+
+
+def test_a_violation_crosses_every_chart(tmp_path: Path) -> None:
+    found = _experiment(_tape())
+    shown = timeline(found, courses(found), (), "full")
+    broken = replace(shown, violations=(Mark(15.0, "violation", "no fork at 15 s"),))
+    parts = Drawn(plots(found, "full"), None, contributions(found))
+    drawing = draw_panels(parts, broken, (), started_utc="")
+    assert drawing is not None
+    (line,) = _shapes(drawing, Line, "violation")
+    share = (15.0 - found.start_s) / (found.end_s - found.start_s)
+    assert line.x1 == line.x2 == pytest.approx(LEFT + share * (RIGHT - LEFT), abs=0.1)
+    assert line.y2 - line.y1 > 0.9 * (drawing.height - 26)
+    write_run(tmp_path, ["lost_write"])
+    lines = re.findall(r'<line class="violation" x1="([\d.]+)"', report.render(tmp_path))
+    assert len(lines) == 2, "the timeline and the load"
+    assert len(set(lines)) == 1
+
+
+def test_a_line_of_how_far_behind_breaks_where_nobody_answered() -> None:
+    tape = _tape()
+    tape.add(21.2, "n1", "observe", "fail", cause="timed_out")
+    found = _experiment(tape)
+    seen = catch_up(found, courses(found))
+    assert seen is not None
+    (n1,) = (one for one in seen.behind if one.label == "n1")
+    first, second = n1.pieces
+    assert (first[-1][0], second[0][0]) == (21.0, 21.5)
 
 
 def test_a_system_that_declares_nothing_has_no_panels(tmp_path: Path) -> None:

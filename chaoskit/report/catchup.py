@@ -16,10 +16,11 @@ from chaoskit.history import Event
 from chaoskit.report.document import list_of, number_at, number_of, text_of
 from chaoskit.report.experiment import Experiment, panels_of
 from chaoskit.report.faultlanes import Course
-from chaoskit.report.spans import Series
+from chaoskit.report.spans import Series, thinned, without_level_middles
 
 _LEADS_BY_S = 1.0  # what the farthest member has for less than this, nobody else has to have yet
 _ROWS = 60
+_BUCKETS = 200
 Point = tuple[float, float]
 
 
@@ -80,7 +81,7 @@ def catch_up(experiment: Experiment, found: Sequence[Course]) -> CatchUp | None:
     """Follow every member; None when nobody was behind after a heal, or nothing says so."""
     declared = panels_of(experiment, "catch_up")
     level = number_of(declared, "level") or 0.0
-    samples = _samples(experiment, text_of(declared, "behind"))
+    samples, lines = _samples(experiment, text_of(declared, "behind"))
     bound = _points(declared)
     rows: list[CatchUpRow] = []
     bounds: list[Series] = []
@@ -98,36 +99,49 @@ def catch_up(experiment: Experiment, found: Sequence[Course]) -> CatchUp | None:
             bounds.append(Series("bound", (((healed_s, most), (end_s, level)),), 2))
     if not rows:
         return None
-    lines = (
-        Series(member, (tuple((one.time_s, one.behind) for one in its),), len(its))
-        for member, its in samples.items()
-        if its
-    )
     return CatchUp(
         noun=text_of(declared, "noun", "progress"),
         words=text_of(declared, "words", "what the farthest member has and this one has not"),
         level=level,
-        behind=tuple(lines),
+        behind=lines,
         bounds=tuple(bounds),
         rows=tuple(rows[:_ROWS]),
         left_out=max(len(rows) - _ROWS, 0),
     )
 
 
-def _samples(experiment: Experiment, path: str) -> dict[str, list[_Sample]]:
-    """What each member answered; without a path it is behind the farthest member, a second ago."""
+def _samples(
+    experiment: Experiment, path: str
+) -> tuple[dict[str, list[_Sample]], tuple[Series, ...]]:
+    """
+    What each member answered, and a line of how far it was behind, broken where it did not answer.
+
+    Without a path it is behind what the farthest member had a second ago.
+    """
     found: dict[str, list[_Sample]] = {node: [] for node in experiment.nodes}
+    pieces: dict[str, list[list[Point]]] = {node: [[]] for node in experiment.nodes}
     best: list[Point] = []
     for event in experiment.events.of("observe"):
-        progress = number_of(event.value, "progress")
-        if event.type != "ok" or progress is None or event.process not in found:
+        if event.process not in found:
+            continue
+        progress = number_of(event.value, "progress") if event.type == "ok" else None
+        if progress is None:
+            pieces[event.process].append([])
             continue
         if not best or progress > best[-1][1]:
             best.append((event.time_s, progress))
         behind = number_at(event.value, path) if path else _led(best, event, progress)
         if behind is not None:
             found[event.process].append(_Sample(event.time_s, progress, behind))
-    return found
+            pieces[event.process][-1].append((event.time_s, behind))
+    return found, tuple(_line(node, its) for node, its in pieces.items() if found[node])
+
+
+def _line(node: str, pieces: Sequence[Sequence[Point]]) -> Series:
+    whole = [without_level_middles(tuple(piece)) for piece in pieces if piece]
+    needed = sum(map(len, whole))
+    thin = (thinned(piece, max(1, round(_BUCKETS * len(piece) / needed))) for piece in whole)
+    return Series(node, tuple(thin), needed)
 
 
 def _led(best: Sequence[Point], event: Event, progress: float) -> float:

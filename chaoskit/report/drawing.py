@@ -103,6 +103,12 @@ def fault_shades(faults: Sequence[Lane], x: Scale, top: float, bottom: float) ->
                 yield box(left, right, top, bottom - top, f"shade {span.kind}", span.title)
 
 
+def violation_lines(marks: Sequence[Mark], x: Scale, top: float, bottom: float) -> Iterator[Shape]:
+    """Where broken promises were seen, across everything."""
+    for mark in marks:
+        yield Line(x.at(mark.at_s), top, x.at(mark.at_s), bottom, "violation", mark.title)
+
+
 def time_axis(x: Scale, top: float, bottom: float, started_utc: str = "") -> Iterator[Shape]:
     """Round ticks in seconds of the run with hair lines; UTC at the origin when it is given."""
     for tick in round_ticks(x.low, x.high, 12):

@@ -10,10 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.report.axis import Scale, decade_ticks, round_ticks
-from chaoskit.report.drawing import LEFT, RIGHT, WIDTH, fault_shades, time_axis, time_scale
+from chaoskit.report.drawing import (
+    LEFT,
+    RIGHT,
+    WIDTH,
+    fault_shades,
+    time_axis,
+    time_scale,
+    violation_lines,
+)
 from chaoskit.report.load import Load, Window
 from chaoskit.report.shapes import Drawing, Group, Label, Line, Path, Shape, box, polyline
 from chaoskit.report.spans import Detail, Lane
+from chaoskit.report.timeline import Timeline
 from chaoskit.report.wording import count, duration, moment
 
 _GUTTER = LEFT - 12
@@ -23,31 +32,32 @@ _BOTTOM = _LATENCY_TOP + _LATENCY_HEIGHT
 
 
 def draw_load(
-    load: Load, start_s: float, end_s: float, faults: tuple[Lane, ...], detail: Detail
+    load: Load, shown: Timeline, faults: tuple[Lane, ...], detail: Detail
 ) -> Drawing | None:
     """
-    Rate and latency over time, faults shaded behind; None when there was no operation.
+    Rate and latency on the timeline's axis, faults shaded behind; None without any operation.
 
     Pointing at a window shows its numbers, unless the detail is small.
     """
     if not load.windows:
         return None
-    x = time_scale(start_s, max(end_s, start_s + 0.001))
+    x = time_scale(shown.start_s, shown.end_s)
     behind = [*fault_shades(faults, x, 6, _BOTTOM + 2), *time_axis(x, 6, _BOTTOM + 2)]
     pointed = tuple(_pointed(one, load.window_s, x) for one in load.windows)
     groups = (
         Group("axis of time", tuple(behind)),
         Group("operations a second by outcome", tuple(_rates(load, x))),
         Group("latency of acknowledged operations", tuple(_latencies(load, x))),
+        Group("violations", tuple(violation_lines(shown.violations, x, 6, _BOTTOM + 2))),
         *([Group("each window in words", pointed)] if detail == "full" else []),
     )
     return Drawing(
         WIDTH,
         _BOTTOM + 24,
-        f"Load from {start_s:.1f} to {end_s:.1f} seconds: operations a second and latency",
+        f"Load from {shown.start_s:.1f} to {shown.end_s:.1f} seconds: operations a second, latency",
         groups,
-        start_s,
-        end_s,
+        shown.start_s,
+        shown.end_s,
         LEFT,
         RIGHT,
     )

@@ -243,14 +243,12 @@ def _test(
         if drawn < samples
         else "",
         panels=panels,
-        panels_drawing=draw_panels(
-            panels, shown.start_s, shown.end_s, faults, started_utc=started_utc
-        ),
+        panels_drawing=draw_panels(panels, shown, faults, started_utc=started_utc),
         catch_up=recovery,
         log=merged_log(experiment, read.done, read.logs.kept, read.logs.written, started),
         evidence=tuple(evidence(course) for course in followed),
         load=its_load,
-        load_drawing=draw_load(its_load, shown.start_s, shown.end_s, faults, detail),
+        load_drawing=draw_load(its_load, shown, faults, detail),
         nodes=node_rows(experiment, read.logs),
         excerpt=excerpt(read.window, read.logs),
         finished=experiment.finished,

@@ -24,6 +24,7 @@ from chaoskit.report.drawing import (
     spoken,
     time_axis,
     time_scale,
+    violation_lines,
 )
 from chaoskit.report.panels import Contributions, Plot
 from chaoskit.report.shapes import (
@@ -38,6 +39,7 @@ from chaoskit.report.shapes import (
     width_of,
 )
 from chaoskit.report.spans import Lane
+from chaoskit.report.timeline import Timeline
 from chaoskit.report.wording import count, duration, moment
 
 _GUTTER = LEFT - 12
@@ -59,17 +61,17 @@ class Panels:
 
 
 def draw_panels(
-    panels: Panels, start_s: float, end_s: float, faults: Sequence[Lane], *, started_utc: str
+    panels: Panels, shown: Timeline, faults: Sequence[Lane], *, started_utc: str
 ) -> Drawing | None:
     """
-    The panels of a test, faults shaded behind; None when there is nothing to draw.
+    The panels of a test on its timeline's axis; None when there is nothing to draw.
 
-    The axis says which UTC its origin is.
+    Faults are shaded behind, violations cross everything; the axis says which UTC its origin is.
     """
     charts = [*panels.plots, *([_behind(panels.catch_up)] if panels.catch_up else [])]
     if not charts and panels.held is None:
         return None
-    x = time_scale(start_s, max(end_s, start_s + 0.001))
+    x = time_scale(shown.start_s, shown.end_s)
     groups: list[Group] = []
     y = 4.0
     for plot in charts:
@@ -84,14 +86,15 @@ def draw_panels(
             y += height_of(lane)
     bottom = y
     behind = (*fault_shades(faults, x, 4, bottom), *time_axis(x, 4, bottom, started_utc))
+    over = Group("violations", tuple(violation_lines(shown.violations, x, 4, bottom)))
     titles = [*(plot.title for plot in charts), *([panels.held.title] if panels.held else [])]
     return Drawing(
         WIDTH,
         bottom + 22,
-        f"Panels from {start_s:.1f} to {end_s:.1f} seconds: {'; '.join(titles)}",
-        (Group("axis of time", behind), *groups),
-        start_s,
-        end_s,
+        f"Panels from {shown.start_s:.1f} to {shown.end_s:.1f} seconds: {'; '.join(titles)}",
+        (Group("axis of time", behind), *groups, over),
+        shown.start_s,
+        shown.end_s,
         LEFT,
         RIGHT,
     )
