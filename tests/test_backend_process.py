@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -295,6 +296,37 @@ def test_without_load_a_kill_is_not_felt(session: Session) -> None:
         assert not injected.felt()
         with cluster.loaded(50):
             injected.await_felt(timeout_s=10)
+
+
+LOOKS = """
+import os, socket
+from chaoskit.engine import Engine
+from chaoskit.errors import ChaosError
+try:
+    Engine().close()
+except ChaosError:
+    print("no engine")
+with open("/proc/self/status") as status:
+    told = dict(line.split(":", 1) for line in status)
+print(os.getuid(), *(told[name].strip() for name in ("CapEff", "CapBnd", "NoNewPrivs")))
+"""
+
+
+def test_what_runs_unprivileged_has_no_engine_and_no_right(tmp_path: Path) -> None:
+    """The group `process` of `make test` is run so."""
+    command = [str(REPOSITORY / ".ci/unprivileged"), sys.executable, "-c", LOOKS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    who, engine, rights = done.stdout.splitlines()
+    assert engine == "no engine"
+    if os.geteuid() == 0:
+        assert who == "as nobody, with no engine"
+        assert rights == f"{pwd.getpwnam('nobody').pw_uid} {'0' * 16} {'0' * 16} 1"
+
+
+def test_its_exit_code_is_the_commands() -> None:
+    command = [str(REPOSITORY / ".ci/unprivileged"), sys.executable, "-c", "raise SystemExit(7)"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 7
 
 
 CHILD = """
