@@ -82,20 +82,22 @@ class Attacked:
         paths = (network.private_key, network.public_key, network.group, network.share)
         return {path: path.read_bytes() for path in paths}
 
+    async def make_round(self) -> None:
+        """By all three: the threshold is all, so the attacked one signs too."""
+        following = self.target.networks()[0].last().round + 1
+        self.clock.move_to(self.members.dealt.group.schedule.time_of(following))
+        for daemon in self.daemons:
+            assert await daemon.networks()[0].wait_for(following, 20)
+
     def attack(
         self,
         action: Callable[[], Awaitable[None]],
         afterwards: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         async def run() -> None:
-            before = self.target.networks()[0].last().round
             async with asyncio.timeout(30):
                 await action()
-            group = self.members.dealt.group
-            self.clock.move_to(group.schedule.time_of(before + 1))
-            # The threshold is all three: the attacked one signs too.
-            for daemon in self.daemons:
-                assert await daemon.networks()[0].wait_for(before + 1, 20)
+            await self.make_round()
             async with asyncio.timeout(30):
                 await afterwards()
 

@@ -38,9 +38,9 @@ async def listening(
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],  # noqa: ARG001
     ) -> web.StreamResponse:
         conditions = Conditions(
-            _seconds(request.if_modified_since),
-            _seconds(request.if_unmodified_since),
-            _seconds(request.if_range),
+            _seconds(lambda: request.if_modified_since),
+            _seconds(lambda: request.if_unmodified_since),
+            _seconds(lambda: request.if_range),
             *(request.headers.get(name, "") for name in _CONDITIONS),
         )
         answer = await site.answer(Request(request.method, request.rel_url.raw_path, conditions))
@@ -67,7 +67,12 @@ async def listening(
         await runner.cleanup()
 
 
-def _seconds(date: datetime | None) -> float | None:
+def _seconds(read: Callable[[], datetime | None]) -> float | None:
+    """The date of a header; one that is none, or beyond what a clock shows, is as if not there."""
+    try:
+        date = read()
+    except (OverflowError, ValueError):
+        return None
     return None if date is None else date.timestamp()
 
 
