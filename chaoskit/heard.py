@@ -37,23 +37,28 @@ class Heard:
 
 def heard(samples: Sequence[Event], nodes: Sequence[str], refused: str) -> Iterator[Heard]:
     """
-    Follow the samples (`observe`) in order; one answer each.
+    Follow the samples (`observe`) in order; one answer each, once every member has been asked.
+
+    That is waited for 1.5 s at most: whoever was not asked by then did not answer.
 
     `refused` is the path, in an observation, of the peers that did not take a member's last
     contribution ("detail.failing").
     """
     latest: dict[str, frozenset[str] | None] = dict.fromkeys(nodes)
     answered_s: dict[str, float] = {}
+    unasked, from_s = set(nodes), samples[0].time_s if samples else 0.0
     for event in samples:
         node = event.process
         if node not in latest:
             continue
+        unasked.discard(node)
         said = _names_at(event.value, refused) if event.type == "ok" else None
         if said is not None:
             latest[node], answered_s[node] = said, event.time_s
         elif not _merely_late(event, answered_s.get(node)):
             latest[node] = None
-        yield Heard(event, _holders(latest))
+        if not unasked or event.time_s - from_s > STALE_S:
+            yield Heard(event, _holders(latest))
 
 
 def _merely_late(event: Event, answered_s: float | None) -> bool:

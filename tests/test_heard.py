@@ -33,14 +33,16 @@ def test_a_member_holds_its_own_and_what_was_taken() -> None:
     assert last.event.time_s == 1.2
 
 
-def test_whoever_never_answered_is_nowhere() -> None:
-    first, second = _followed(_ok(1, "a"), _ok(1.1, "b", "a"))
-    assert _held(first) == {"a": "a"}
-    assert _held(second) == {"a": "a", "b": "ab"}
+def test_nothing_is_said_before_everybody_was_asked() -> None:
+    assert _followed(_ok(1, "a"), _ok(1.1, "b", "a")) == []
+    (whole,) = _followed(_ok(1, "a"), _ok(1.1, "b", "a"), _fail(1.2, "c", "refused"))
+    assert _held(whole) == {"a": "a", "b": "ab"}
+    (late,) = _followed(_ok(1, "a"), _ok(1.1, "b"), _ok(1.1 + STALE_S, "a"))
+    assert _held(late) == {"a": "ab", "b": "ab"}
 
 
 def test_a_refused_connection_counts_at_once_and_a_late_answer_later() -> None:
-    samples = [_ok(1, "a"), _ok(1, "b")]
+    samples = [_fail(1, "c", "refused"), _ok(1, "a"), _ok(1, "b")]
     assert _held(_followed(*samples, _fail(1.1, "b", "refused"))[-1]) == {"a": "a"}
     late = [_fail(1 + STALE_S, "b", "timed_out"), _fail(1.01 + STALE_S, "b", "timed_out")]
     *_, held, gone = _followed(*samples, *late)
@@ -51,7 +53,8 @@ def test_a_refused_connection_counts_at_once_and_a_late_answer_later() -> None:
 def test_a_sample_without_the_list_is_no_answer() -> None:
     odd: list[Any] = [{}, {"detail": None}, {"detail": {"failing": "b"}}]
     for value in odd:
-        (one,) = _followed(Event(0, 1, "a", "ok", "observe", value))
+        gone = [_fail(1, "b", "refused"), _fail(1, "c", "refused")]
+        (one,) = _followed(*gone, Event(0, 1, "a", "ok", "observe", value))
         assert _held(one) == {}
         assert one.most == 0
     assert _followed(_ok(1, "stranger")) == []

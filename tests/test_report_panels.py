@@ -305,6 +305,13 @@ def test_lines_across_a_chart_lie_at_their_value() -> None:
     assert level.title.startswith("a period: 1.00")
     (bound,) = _shapes(drawing, Stroke, "bound")
     assert "level by 38.000" in bound.title
+    (x1, y1), (x2, y2) = (one.split() for one in bound.data[1:].split("L"))
+    assert float(x1) == pytest.approx(LEFT + 20 / 29.5 * (RIGHT - LEFT), abs=0.1)
+    assert float(x2) == RIGHT
+    (behind,) = (one for one in _shapes(drawing, Stroke, "line") if "behind of n2" in one.title)
+    level_y = float(behind.data.split()[-1])  # 0 behind; the bound ends at 2, after the test does
+    at_end = 11 - 9 * 9.5 / 18
+    assert (level_y - float(y2)) / (level_y - float(y1)) == pytest.approx(at_end / 11, abs=0.01)
     assert [one.text for one in _shapes(drawing, Label, "heading")] == [
         "late", "term", "rounds behind", "partials",
     ]  # fmt: skip

@@ -165,14 +165,21 @@ def _chart(plot: Plot, x: Scale, y: float) -> Iterator[Shape]:
         yield Label(RIGHT - 4, at - 4, said, "leveled", "end")
     for one in plot.bounds:
         for piece in one.pieces:
-            path = polyline([(x.at(at_s), scale.at(value)) for at_s, value in piece])
-            said = f"the bound: level by {moment(piece[-1][0])}"
-            yield Path(path, "bound", said)
+            path = polyline([(x.at(at_s), scale.at(value)) for at_s, value in _until(piece, x)])
+            yield Path(path, "bound", f"the bound: level by {moment(piece[-1][0])}")
     if plot.marks:
         yield from _marks(plot, x, scale)
         yield from _legend(plot, y)
     else:
         yield from _lines(plot, x, scale)
+
+
+def _until(piece: Sequence[tuple[float, float]], x: Scale) -> list[tuple[float, float]]:
+    """A straight piece as far as the axis goes."""
+    (from_s, first), (to_s, last) = piece[0], piece[-1]
+    if to_s <= x.high or to_s <= from_s:
+        return [(from_s, first), (to_s, last)]
+    return [(from_s, first), (x.high, first + (last - first) * (x.high - from_s) / (to_s - from_s))]
 
 
 def _tick(plot: Plot, value: float) -> str:
@@ -195,7 +202,7 @@ def _marks(plot: Plot, x: Scale, scale: Scale) -> Iterator[Shape]:
     one_by_one = sum(one.drawn for one in plot.series) <= _POINTED
     for number, one in enumerate(plot.series):
         paths = [
-            (mark(number, x.at(at_s), scale.at(value), 2.6), at_s, value)
+            (mark(number, x.at(at_s), scale.at(value), 3.0), at_s, value)
             for piece in one.pieces
             for at_s, value in piece
         ]
