@@ -8,8 +8,9 @@ backend counts nothing (NotApplicable), so that a fault is refused before its fi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from chaoskit.backend import Backend
 from chaoskit.errors import NotApplicable
@@ -23,6 +24,8 @@ class PacketMeters:
         self.open_faults = 0
         self._backend = backend
         self._own: dict[str, Traffic] = {}
+        self._looking = threading.Lock()
+        self._adding = threading.Lock()
 
     def read(self) -> Mapping[str, Traffic]:
         """
@@ -30,8 +33,9 @@ class PacketMeters:
 
         Raises NotApplicable where the backend cannot count.
         """
-        counted = self._counted()
-        return {name: found - self._own.get(name, Traffic()) for name, found in counted.items()}
+        with self._looking:
+            counted = self._counted()
+            return {name: found - self._own.get(name, Traffic()) for name, found in counted.items()}
 
     def _counted(self) -> Mapping[str, Traffic]:
         counted = self._backend.traffic()
@@ -40,19 +44,25 @@ class PacketMeters:
         return counted
 
     @contextmanager
-    def discounting(self) -> Iterator[None]:
+    def discounting(self, *, always: bool = False) -> Iterator[None]:
         """
         Take what is counted during the block for our own, as far as faults are in force.
 
         Packets of the system that fall into the block are discounted with ours: that can only lose
         evidence, never make it up.
+
+        `always`: for a thread that looks while others read: they wait for the end of its block, and
+        it is discounted also when a fault comes into force meanwhile.
         """
-        if not self.open_faults or not self._backend.counts_packets:
+        if not (self.open_faults or always) or not self._backend.counts_packets:
             yield
             return
-        before = self._counted()
-        try:
-            yield
-        finally:
-            for name, after in self._counted().items():
-                self._own[name] = self._own.get(name, Traffic()) + (after - before[name])
+        with self._looking if always else nullcontext():
+            before = self._counted()
+            try:
+                yield
+            finally:
+                counted = self._counted()
+                with self._adding:
+                    for name, after in counted.items():
+                        self._own[name] = self._own.get(name, Traffic()) + (after - before[name])

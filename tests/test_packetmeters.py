@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,19 @@ def test_a_backend_that_counts_nothing_is_refused_and_still_discounted(tmp_path:
         pass
     with pytest.raises(NotApplicable, match="the fake backend has no counters"):
         meters.read()
+
+
+def test_who_reads_while_a_thread_looks_waits_and_reads_without_it(backend: FakeBackend) -> None:
+    meters, looking = PacketMeters(backend), threading.Event()
+    with ThreadPoolExecutor() as pool:
+        with meters.discounting(always=True):  # and no fault is in force yet
+            more(backend, LINK, refused=1)
+
+            def read() -> int:
+                looking.set()
+                return meters.read()[LINK].refused
+
+            reading = pool.submit(read)
+            looking.wait(10)
+            assert not reading.done()
+        assert reading.result(timeout=10) == 1

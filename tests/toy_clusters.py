@@ -22,6 +22,7 @@ from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
 from chaoskit.system import Artifact, ArtifactKind, ConfigFile, Placement, System
 from faults.broken_connections import HalfOpenConnections, ResetConnections, SlowClose
+from faults.flapping_links import FlappingLinks
 from faults.full_disk import FullDisk
 from faults.kill import Kill
 from faults.overwritten_key import OverwrittenKey
@@ -84,6 +85,7 @@ class Case:
 
 
 LINK = ("leader", "follower")
+FLAPS = ((0.0, 0.4), (1.0, 2.0), (4.0, 1.0))  # up again before anybody gives the run up
 CASES = [
     Case(Split(("follower",), style="refused"), PLAIN, Actuator.TOXIPROXY),
     Case(Split(("follower",), style="dropped"), PLAIN, Actuator.TOXIPROXY),
@@ -94,6 +96,7 @@ CASES = [
     Case(NarrowLink(*LINK), PLAIN, Actuator.TOXIPROXY),
     Case(ResetConnections(*LINK), PLAIN, Actuator.TOXIPROXY),
     Case(HalfOpenConnections(*LINK), PLAIN, Actuator.TOXIPROXY),
+    Case(FlappingLinks(*LINK, downs=FLAPS), PLAIN, Actuator.TOXIPROXY),
     Case(Kill("follower"), PLAIN, Actuator.ENGINE, calls=1),
     Case(Pause("follower"), PLAIN, Actuator.ENGINE, calls=1),
     Case(Restart("follower"), PLAIN, Actuator.ENGINE, calls=1),
