@@ -19,6 +19,7 @@ from chaoskit.report.experiment import Experiment, experiments
 from chaoskit.report.faultlanes import courses
 from chaoskit.report.panelchart import Panels as Drawn
 from chaoskit.report.panelchart import draw_panels, scale_of
+from chaoskit.report.panelnumbers import numbers
 from chaoskit.report.panels import contributions, plots
 from chaoskit.report.shapes import Drawing, Label, Line, mark
 from chaoskit.report.shapes import Path as Stroke
@@ -293,6 +294,25 @@ def test_a_beacon_s_bound_is_its_promise_s_own(period_s: int, catchup_s: int) ->
     none = beacon_panels(period_s=1, catchup_period_s=1).catch_up
     assert none is not None
     assert none.bound == ()
+
+
+# -- in numbers ------------------------------------------------------------------------------------
+
+
+def test_the_pictures_stand_in_numbers_too() -> None:
+    found = _experiment(_tape())
+    late, term, held = numbers(plots(found, "full"), contributions(found))
+    rows = {row[0]: [one.replace("\u202f", " ") for one in row] for row in late.rows}
+    assert rows["n2"] == ["n2", "29 of 29", "50 ms", "50 ms", "1.000 s"]
+    seen, of = (int(one) for one in rows["n1"][1].split(" of "))
+    assert (seen, of) == (21, 29)  # nothing from 10 s on, then two rounds a look: 9 to 21
+    assert rows["n1"][3:] == ["12.0 s", "21.000 s"]
+    assert term.rows[0] == ("n1", "1", "1", "1", "1")
+    told = {row[0]: [one.replace("\u202f", " ") for one in row] for row in held.rows}
+    assert told["n1"][1:3] == ["1 of 3", "12.000 s"]
+    lost_share = (21 - 12) / 29.5
+    assert told["n1"][3] == f"{(1 - lost_share) * 100:.0f} %"
+    assert told["margin as shown"][1] == "margin 1"
 
 
 # -- the page --------------------------------------------------------------------------------------

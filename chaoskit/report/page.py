@@ -29,6 +29,7 @@ from chaoskit.report.margin import Standing, standing_of
 from chaoskit.report.mergedlog import MergedLog, merged_log
 from chaoskit.report.nodetable import Excerpt, NodeRow, Read, Window, excerpt, node_rows, read_logs
 from chaoskit.report.panelchart import Panels, draw_panels
+from chaoskit.report.panelnumbers import Numbers, numbers
 from chaoskit.report.panels import contributions, plots
 from chaoskit.report.rehearsal import Rehearsal, rehearsal
 from chaoskit.report.shapes import Drawing
@@ -78,6 +79,7 @@ class ExperimentPage:
     thinning: str
     panels: Panels
     panels_drawing: Drawing | None
+    numbers: tuple[Numbers, ...]
     catch_up: CatchUp | None
     log: MergedLog
     evidence: tuple[EvidenceRow, ...]
@@ -244,6 +246,7 @@ def _test(
         else "",
         panels=panels,
         panels_drawing=draw_panels(panels, shown, faults, started_utc=started_utc),
+        numbers=numbers(panels.plots, panels.held),
         catch_up=recovery,
         log=merged_log(experiment, read.done, read.logs.kept, read.logs.written, started),
         evidence=tuple(evidence(course) for course in followed),

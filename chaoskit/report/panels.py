@@ -29,8 +29,8 @@ class Plot:
     """
     One chart: a series for each member.
 
-    `marks`: a mark for each point, else lines; `levels` are words and the value they stand for;
-    `bounds` are lines of their own.
+    `marks`: a mark for each point, else lines; `moved` then says for each series by how much its
+    counter went on. `levels` are words and the value they stand for; `bounds` lines of their own.
     """
 
     title: str
@@ -40,6 +40,7 @@ class Plot:
     series: tuple[Series, ...]
     levels: tuple[tuple[str, float], ...] = ()
     bounds: tuple[Series, ...] = ()
+    moved: tuple[float, ...] = ()
 
 
 def plots(experiment: Experiment, detail: Detail) -> tuple[Plot, ...]:
@@ -55,7 +56,8 @@ def plots(experiment: Experiment, detail: Detail) -> tuple[Plot, ...]:
 def _plot(declared: dict[str, Any], samples: dict[str, list[Event]], buckets: int) -> Plot:
     reads, counter = text_of(declared, "reads"), text_of(declared, "once_per")
     read = _marks if counter else _line
-    series = (read(node, its, reads, counter, buckets) for node, its in samples.items())
+    series = [read(node, its, reads, counter, buckets) for node, its in samples.items()]
+    shown = tuple(one for one in series if one.needed)
     levels = [
         (text_of(one, "words"), value)
         for one in objects_of(declared, "levels")[:_LEVELS]
@@ -66,8 +68,9 @@ def _plot(declared: dict[str, Any], samples: dict[str, list[Event]], buckets: in
         words=text_of(declared, "words"),
         seconds=declared.get("seconds") is True,
         marks=bool(counter),
-        series=tuple(one for one in series if one.needed),
+        series=shown,
         levels=tuple(levels),
+        moved=tuple(_moved(samples[one.label], counter) for one in shown) if counter else (),
     )
 
 
@@ -99,6 +102,16 @@ def _marks(node: str, samples: Sequence[Event], reads: str, counter: str, bucket
                 points.append((event.time_s, value))
             before = counted
     return Series(node, (_highest(points, buckets),) if points else (), len(points))
+
+
+def _moved(samples: Sequence[Event], counter: str) -> float:
+    """By how much a counter went on from the first to the last sample that has it."""
+    counted = [
+        value
+        for event in samples
+        if event.type == "ok" and (value := number_at(event.value, counter)) is not None
+    ]
+    return counted[-1] - counted[0] if counted else 0.0
 
 
 def _highest(points: list[tuple[float, float]], buckets: int) -> tuple[tuple[float, float], ...]:
