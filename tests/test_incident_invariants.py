@@ -282,9 +282,18 @@ def test_writes_that_wait_for_somebody_elses_term_are_no_victims_of_a_stall() ->
 # -- puts_stay_near_the_calibrated -------------------------------------------------------------
 
 
-def slowed(took_s: float, *, puts: int = 30, over_s: Sequence[float] = ()) -> Tape:
-    """Calibrated at 10 ms; a fault from 10 to 40 s; a put a second meanwhile."""
+def slowed(
+    took_s: float, *, puts: int = 30, over_s: Sequence[float] = (), before: Sequence[bool] = ()
+) -> Tape:
+    """
+    Calibrated at 10 ms; a fault from 10 to 40 s; a put a second meanwhile.
+
+    `over_s` says in which seconds of the fault the machine was over its limits, `before` how its
+    measurements came out while puts were calibrated.
+    """
     tape = Tape()
+    for number, over in enumerate(before):
+        tape.add(6.0 + number, "chaoskit", "machine", over=over)
     tape.add(9.0, "chaoskit", "calibration", puts=50, median_s=0.01)
     tape.fault(10.0, 1, ["a"], name="SlowStorage")
     tape.evidence(10.1, 1, "effective", "ok")
@@ -308,6 +317,15 @@ def test_a_stall_excuses_the_median_only_where_it_touched_it() -> None:
     assert not some.excusable
     (most,) = judged(puts_stay_near_the_calibrated(), slowed(0.2, over_s=range(20)).history())
     assert most.excusable
+
+
+def test_a_calibration_on_a_machine_that_stalled_proves_nothing() -> None:
+    judge = puts_stay_near_the_calibrated()
+    with pytest.raises(Inconclusive, match="while puts were calibrated"):
+        judged(judge, slowed(0.09, before=[True, False, True]).history())
+    assert judged(judge, slowed(0.09, before=[True, False]).history()) == []
+    (found,) = judged(judge, slowed(0.11, before=[True, True]).history())
+    assert "11 times" in found.text  # over even that limit
 
 
 def test_few_puts_or_no_calibration_prove_nothing() -> None:

@@ -82,7 +82,14 @@ def _start_again(etcd: Cluster, names: Sequence[str], release: str) -> None:
 
 def _go_back(etcd: Cluster, member: str) -> None:
     """Put a member that refused its release back on the old one, and note how that went."""
-    before = max(one.progress or 0 for one in etcd.latest().values() if one is not None)
+    # members that had stopped deciding may not answer at once
+    before = max(
+        etcd.await_that(
+            lambda: [one.progress or 0 for one in etcd.latest().values() if one is not None],
+            what="an answer of a member",
+            timeout_s=20,
+        )
+    )
     begun_s = clock.monotonic()
     apply(Upgrade(member, to=etcd.setting.release), to=etcd)
     etcd.await_that(
