@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from chaoskit import wallclock
+from chaoskit.companion import Companion
 from chaoskit.engine import Completed
 from chaoskit.packets import Traffic
 
@@ -68,6 +69,7 @@ class ProcessSpec:
     One node's process: what to run, from which image, with which folders of the host.
 
     `clock` is a folder of chaoskit.wallclock, which the process shall load; None: it does not.
+    `beside`: what stands beside the node, if anything, whose log lies beside `log`, the node's.
     """
 
     node: str
@@ -77,6 +79,8 @@ class ProcessSpec:
     config: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     clock: Path | None = None
+    beside: Companion | None = None
+    log: Path = Path("log")
 
     def environment_at(self, clock: str) -> Mapping[str, str]:
         """Its environment, where it sees the clock's folder, if it has one, as `clock`."""

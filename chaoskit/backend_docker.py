@@ -24,6 +24,7 @@ from chaoskit import hostrules, identity, proc
 from chaoskit.addressing import PREFIX_BITS, AddressPlan, address_plan, free_subnets
 from chaoskit.backend import Layout, LinkPlace, ProcessSpec
 from chaoskit.clock import wait_until
+from chaoskit.companions_docker import Companions
 from chaoskit.engine import Completed, ContainerSpec, Engine, Mount
 from chaoskit.errors import ChaosError, EngineFailed
 from chaoskit.journal import Journal
@@ -83,6 +84,7 @@ class DockerBackend:
         self._nodes = tuple(nodes)
         self._scratch = scratch
         self._containers: dict[str, str] = {}
+        self._beside = Companions(engine, journal, self._prefix, scratch, NODE_OWNER)
         self._images: dict[str, str] = {}
         self._namespaces: dict[str, Namespace] = {}
         self._pids: dict[str, int] = {}
@@ -206,6 +208,7 @@ class DockerBackend:
                 user=f"{NODE_OWNER[0]}:{NODE_OWNER[1]}",
             )
         )
+        self._beside.create(spec, self._containers[spec.node])
 
     def output(self, node: str) -> Generator[bytes, None, None]:
         """The output of the next start of a created node, until it exits."""
@@ -216,6 +219,7 @@ class DockerBackend:
     def start(self, node: str) -> int:
         """Start it and open the gate to it; answers the pid of its init."""
         self._engine.start(self._containers[node])
+        self._beside.start(node)
         self._at_both(lambda counters: counters.revive([self._plan.nodes[node]]))
         state = self._engine.state(self._containers[node])
         with self._lock:
@@ -229,6 +233,7 @@ class DockerBackend:
 
     def stop(self, node: str, *, timeout_s: float) -> None:
         """SIGTERM, SIGKILL after `timeout_s`; closes the gate as soon as it is dead."""
+        self._beside.end(node)
         stop = functools.partial(self._engine.stop, timeout_s=timeout_s)
         self._end(node, stop, timeout_s + _EXIT_TIMEOUT_S)
 
@@ -239,6 +244,7 @@ class DockerBackend:
         The signal is ours, to exactly that process, when its control group says that it is the
         container's init (an engine elsewhere has other pids). Else the engine's: it thaws as well.
         """
+        self._beside.end(node)
         container, pid = self._containers[node], self._pids.get(node, 0)
         init = identity.of(pid) if pid and proc.in_group(pid, container) else None
         if init is None or proc.frozen(pid) or not identity.kill(init, timeout_s=_EXIT_TIMEOUT_S):
@@ -346,6 +352,7 @@ class DockerBackend:
             namespace.close()
         for proxy in (self._mesh, self._watch):
             proxy.stop(self._journal)
+        self._beside.close()
         names = [f"{self._prefix}-{node}" for node in self._nodes]
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="remove") as pool:
             for done in [pool.submit(self._remove, name) for name in names]:

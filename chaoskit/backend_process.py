@@ -181,7 +181,9 @@ class ProcessBackend:
         return False
 
     def create(self, spec: ProcessSpec) -> None:
-        """Note what to start, `image` in the place of its first word; nothing is made before."""
+        """Note what to start, `image` in the place of its first word. Raises NotApplicable."""
+        if spec.beside is not None:
+            raise NotApplicable("nothing stands beside a node without containers")
         program = shlex.split(spec.image) or spec.argv[:1]
         self._specs[spec.node] = replace(spec, argv=(*program, *spec.argv[1:]))
 

@@ -43,7 +43,8 @@ class Mount:
 class ContainerSpec:
     """
     What to create. Containers run with an init, all capabilities dropped but `capabilities`, no
-    new privileges and a read-only root; `user` is "uid:gid" or empty for the image's own.
+    new privileges and a read-only root; `user` is "uid:gid" or empty for the image's own. The
+    network may be "container:ID": that one's, with its addresses; `address` is empty then.
     """
 
     name: str
@@ -200,7 +201,10 @@ class Engine:
                 type="json-file", config={"max-size": "20m", "max-file": "2"}
             ),
         )
-        endpoint = self._api.create_endpoint_config(ipv4_address=spec.address)
+        endpoints = None
+        if spec.address:
+            own = self._api.create_endpoint_config(ipv4_address=spec.address)
+            endpoints = {"EndpointsConfig": {spec.network: own}}
         created = _guard(
             f"creating container {spec.name} from {spec.image}",
             lambda: self._api.create_container(
@@ -212,7 +216,7 @@ class Engine:
                 environment=dict(spec.environment),
                 user=spec.user or None,
                 host_config=host,
-                networking_config={"EndpointsConfig": {spec.network: endpoint}},
+                networking_config=endpoints,
                 stop_signal=spec.stop_signal,
             ),
         )

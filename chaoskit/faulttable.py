@@ -33,6 +33,7 @@ class Need(StrEnum):
     SETTINGS = "settings"
     ARTIFACTS = "artifacts"
     CLOCK = "a clock that can be set"
+    PROXY = "a proxy before each node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ def _fits(system: System, needs: tuple[Need, ...], backend: str) -> bool:
         Need.RELEASES: len(system.releases) > 1,
         Need.ARTIFACTS: bool(system.artifacts),
         Need.CLOCK: system.clock is not None,
+        Need.PROXY: system.beside is not None,
     }
     if backend == "process" and system.failures is None:
         return False

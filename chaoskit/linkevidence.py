@@ -15,11 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from chaoskit.cluster import Cluster
+from chaoskit.companion import LOG, stands
 from chaoskit.errors import ChaosError
 from chaoskit.handshake import Distrust, Outcome
 from chaoskit.mesh import Link, Shape
 from chaoskit.packets import Traffic
 from chaoskit.peercounts import PeerCounts
+from chaoskit.rpc import SERVED
 from chaoskit.sighting import Meter, Probe, Sighting, lasting
 from chaoskit.wire import HANDSHAKE_TIMEOUT_S
 
@@ -112,6 +114,33 @@ def serves(cluster: Cluster, link: Link, *, kind: Outcome) -> Probe:
         )
 
     return Probe(f"a TLS hello on {link.name}", look, link.name)
+
+
+def calls_fail(cluster: Cluster, link: Link) -> Probe:
+    """Seen when a call of gRPC on the link gets a status that no server of it gives, or none."""
+
+    def look() -> Sighting:
+        answer = cluster.wire.call(link.source, link.target, timeout_s=HANDSHAKE_TIMEOUT_S)
+        served = answer.status == SERVED
+        failed = answer.status is not None or answer.kind in _SILENT
+        return _told(present=failed and not served, gone=served, detail=str(answer))
+
+    return Probe(f"a call on {link.name}", lasting(look), link.name)
+
+
+def companion_failures(cluster: Cluster, node: str) -> Meter:
+    """Work for peers that came to nothing, by the log of what stands beside a node."""
+    running = cluster.node(node)
+    log = running.log.path.with_name(LOG)
+
+    def read() -> int:
+        beside = stands(cluster.system.beside, running.placement())
+        if beside is None or not log.exists():
+            return 0
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            return sum(beside.failed(line) for line in lines)
+
+    return Meter(f"calls that failed beside {node}", read)
 
 
 def is_distrusted(cluster: Cluster, link: Link, *, fingerprint: str, reason: Distrust) -> Probe:

@@ -3,8 +3,7 @@ One node of a cluster: a process with a state machine, and the files it runs on.
 
 Owns: its configuration (release, settings, certificate, edited files), its folders on this host,
 its faulty storage, its log, and its states: created, running, paused, stopped, exited. Refuses: a
-transition the state does not allow, and an exit that goes unnoticed: each start has a watcher, and
-whatever we did not signal is recorded as such.
+transition the state does not allow, and an exit that goes unnoticed.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from chaoskit import proc
 from chaoskit.backend import Backend, ProcessSpec
 from chaoskit.certificates import Credential
 from chaoskit.clock import wait_until
+from chaoskit.companion import stands
 from chaoskit.engine import Completed
 from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.history import Recorder
@@ -96,7 +96,7 @@ class Node:
         self.log = log
         self._authority_pem = authority_pem
         self._life = _Life()
-        self._created_as: tuple[str, tuple[str, ...]] | None = None
+        self._created_as: ProcessSpec | None = None
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
@@ -202,26 +202,28 @@ class Node:
 
     def create(self) -> None:
         """Make its process ready to start with its present configuration."""
+        wanted = self._wanted()
+        self._backend.create(wanted)
+        self._created_as = wanted
+
+    def _wanted(self) -> ProcessSpec:
         placement = self.placement()
-        argv = tuple(self._system.command(placement))
-        self._backend.create(
-            ProcessSpec(
-                node=self.name,
-                argv=argv,
-                image=self.image,
-                data=self.folders.data,
-                config=self.folders.config,
-                environment=self._system.environment(placement),
-                clock=self.folders.clock,
-            )
+        return ProcessSpec(
+            node=self.name,
+            argv=tuple(self._system.command(placement)),
+            image=self.image,
+            data=self.folders.data,
+            config=self.folders.config,
+            environment=self._system.environment(placement),
+            clock=self.folders.clock,
+            beside=stands(self._system.beside, placement),
+            log=self.log.path,
         )
-        self._created_as = (self.image, argv)
 
     def start(self) -> None:
-        """Start it; created anew first when its image or arguments have changed."""
+        """Start it; created anew first when its image, its arguments or the like have changed."""
         self._expect("created", "stopped", "exited")
-        argv = tuple(self._system.command(self.placement()))
-        if self._created_as != (self.image, argv):
+        if self._created_as != self._wanted():
             self.create()
         output = self._backend.output(self.name)
         life = self._life = _Life()  # its watcher's own: a late one must not end the next life

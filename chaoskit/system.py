@@ -18,6 +18,7 @@ from random import Random
 from typing import Any, Protocol
 
 from chaoskit.certificates import Credential
+from chaoskit.companion import Companion
 from chaoskit.invariant import Invariant
 from chaoskit.panel import Panels
 
@@ -305,8 +306,7 @@ class System:
     quorum: how many healthy, connected nodes the system needs to make progress.
     releases: oldest first.
     command: the argv of a node; environment, files: likewise from its placement.
-    initial_data: what each node, by name, finds in its data folder at its first start. Asked once
-        for a cluster, with all placements in order: what members share is made in one go.
+    initial_data: each node's data folder before its first start; asked once, with all placements.
     observe(endpoint, timeout_s): one sample of a node; raises Unobserved.
     steady(observations): all nodes answered and the cluster is in its steady state.
     shows_progress, shows_digest: whether its observations carry them; without, no rollback and no
@@ -322,6 +322,7 @@ class System:
     traffic: how to put load on it; None: it cannot be loaded.
     clock: how a node's wall clock is seen, where it can be set: its program is linked dynamically,
         so that it loads a shim. None: a static one, as most that are written in Go, or a mute one.
+    beside: what stands beside a node; None: nothing. Only where nodes are containers.
     panels: what a report draws of its observations, beside what it draws of every system.
 
     """
@@ -353,6 +354,7 @@ class System:
     failures: Callable[[Endpoint, float], Mapping[str, int]] | None = None
     traffic: Traffic | None = None
     clock: Clock | None = None
+    beside: Callable[[Placement], Companion | None] | None = None
     panels: Panels = field(default_factory=Panels)
 
     def __post_init__(self) -> None:

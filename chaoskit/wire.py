@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from chaoskit import clock, handshake, http2
+from chaoskit import clock, handshake, http2, rpc
 from chaoskit.backend import Backend
 from chaoskit.errors import ChaosError
 from chaoskit.handshake import Dial, Outcome, Serving
@@ -151,6 +151,15 @@ class Wire:
                 credential=placement.credential,
             ),
             timeout_s=2 * timeout_s + _MARGIN_S,
+        )
+
+    def call(self, source: str, target: str, *, timeout_s: float) -> rpc.Answer:
+        """What becomes of a call of gRPC over TLS on the link that nobody knows."""
+        address, port = self.mesh.link(source, target).address, self.linked_port().number
+        return self.backend.inside(
+            source,
+            lambda: rpc.call(address, port, timeout_s=timeout_s, server_name=target),
+            timeout_s=timeout_s + _MARGIN_S,
         )
 
     def secure(self, node: str) -> bool:

@@ -8,6 +8,9 @@ drand's: v1 says itself whether it speaks TLS, v2 speaks plaintext (a build with
 
 In a group with TLS (v1 alone) the setting `tls` of a member is "on", or "off" for one that was
 started without its certificate; that covers its HTTP interface too.
+
+In a terminated group (v2 alone) nginx stands before each member and ends TLS; the setting `front`
+of a member says how it is set up (suites/beacon/terminator.py).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from chaoskit.companion import Companion
 from chaoskit.http import ask_date
 from chaoskit.releases import read_releases
 from chaoskit.system import (
@@ -39,9 +43,11 @@ from suites.beacon.invariants import PROMISES
 from suites.beacon.margin import margin_is_told
 from suites.beacon.panels import panels
 from suites.beacon.punctuality import rounds_keep_time
+from suites.beacon.terminator import FRONT, Front, terminator
 from suites.beacon.watching import failures, observe, stamp
 
 DEFAULT = "default"
+BEHIND = "127.0.0.1:4500"
 _MOST_NODES = 12
 _GENESIS_IN_S = 6.0
 _CERTIFICATE, _KEY, _TRUSTED = "tls/certificate.pem", "tls/key.pem", "trusted/authority.pem"
@@ -56,13 +62,15 @@ def beacon(
     scheme: str = "pedersen-bls-chained",
     networks: Sequence[str] = (DEFAULT,),
     tls: bool = False,
+    terminated: bool = False,
 ) -> System:
     """
     `nodes` members named n1, n2, ... of one or more networks, `threshold` of them make a round.
 
     `networks` are beacon ids; all members serve all of them in one daemon. With `tls` they dial and
-    serve TLS by certificates of the cluster's authority, which v1 alone can. Raises ValueError for
-    a threshold that is no majority, or a group of no or too many members.
+    serve TLS by certificates of the cluster's authority, which v1 alone can; `terminated`, they
+    dial TLS and nginx serves it before them, for v2. Raises ValueError for a threshold that is no
+    majority, or a group of no or too many members.
     """
     if not nodes // 2 < threshold <= nodes <= _MOST_NODES:
         raise ValueError(f"{threshold} of {nodes} members: a majority of at most {_MOST_NODES}")
@@ -81,7 +89,7 @@ def beacon(
                 4444,
                 linked=True,
                 http2=True,
-                secure=tls,
+                secure=tls or terminated,
                 plaintext={"tls": "off"} if tls else {},
             ),
             Port("public", 8000),
@@ -91,7 +99,7 @@ def beacon(
         releases=tuple(
             one
             for one in read_releases(Path(__file__).with_name("releases.toml"))
-            if one.label.startswith("v1.") or not tls
+            if _carries(one.label, tls=tls, terminated=terminated)
         ),
         command=command,
         environment=environment,
@@ -108,6 +116,7 @@ def beacon(
             "catchup_period_s": str(catchup_period_s),
             "scheme": scheme,
             "tls": "on" if tls else "off",
+            **({FRONT: Front.RIGHT.name} if terminated else {}),
         },
         artifacts=(
             *(one for network in networks for one in _artifacts(network)),
@@ -133,6 +142,7 @@ def beacon(
         ),
         panels=panels(period_s=period_s, catchup_period_s=catchup_period_s),
         clock=Clock(ask_date("metrics", "/"), stamp),
+        beside=beside if terminated else None,
     )
 
 
@@ -140,7 +150,8 @@ def command(placement: Placement) -> Sequence[str]:
     """The argv of a member: drand's own flags."""
     ports, bind = placement.ports, placement.bind
     argv = ["drand", "start", "--folder", f"{placement.data}/{dealing.FOLDER}"]
-    argv += ["--private-listen", f"{bind}:{ports['private']}"]
+    behind = BEHIND if FRONT in placement.settings else f"{bind}:{ports['private']}"
+    argv += ["--private-listen", behind]
     argv += ["--public-listen", f"{bind}:{ports['public']}"]
     argv += ["--metrics", f"{bind}:{ports['metrics']}"]
     if bind.startswith("127."):  # else all members of this host would have 127.0.0.1:8888
@@ -161,6 +172,8 @@ def files(placement: Placement) -> Sequence[ConfigFile]:
     """In a group with TLS a member's certificate, its key, and the authority that it trusts."""
     if placement.credential is None:
         return ()
+    if FRONT in placement.settings:
+        return (ConfigFile(_TRUSTED, placement.authority_pem),)
     return (
         ConfigFile(_CERTIFICATE, placement.credential.certificate_pem),
         ConfigFile(_KEY, placement.credential.key_pem, secret=True),
@@ -169,8 +182,27 @@ def files(placement: Placement) -> Sequence[ConfigFile]:
 
 
 def environment(placement: Placement) -> Mapping[str, str]:
-    """A real drand, built without cgo, asks these for its home before it reads a flag."""
-    return {"USER": "drand", "HOME": placement.data}
+    """A real drand, built without cgo, asks for its home before it reads a flag."""
+    home = {"USER": "drand", "HOME": placement.data}
+    if FRONT not in placement.settings:
+        return home
+    # The image is of a build with the tag conn_insecure, where there is one.
+    trusted = f"{placement.config}/{_TRUSTED}"
+    return home | {"SSL_CERT_FILE": trusted, "DRAND_CONN_INSECURE": "false"}
+
+
+def beside(placement: Placement) -> Companion | None:
+    """In a terminated group nginx."""
+    front, credential = placement.settings.get(FRONT), placement.credential
+    if front is None or credential is None:
+        return None
+    listen = f"{placement.bind}:{placement.ports['private']}"
+    return terminator(listen, BEHIND, credential, Front[front])
+
+
+def _carries(release: str, *, tls: bool, terminated: bool) -> bool:
+    v1 = release.startswith("v1.")
+    return v1 >= tls and not (v1 and terminated)
 
 
 def steady(seen: Mapping[str, Observation]) -> bool:
