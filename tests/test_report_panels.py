@@ -165,6 +165,17 @@ def test_members_have_marks_of_their_own() -> None:
     assert len({mark(number, 0.0, 0.0, 3.0) for number in range(6)}) == 6
 
 
+def test_where_there_are_many_tests_a_member_is_one_path() -> None:
+    found = _experiment(_tape())
+    shown = timeline(found, (), (), "small")
+    parts = Drawn(plots(found, "small"), None, None)
+    drawing = draw_panels(parts, shown, (), started_utc="", detail="small")
+    assert drawing is not None
+    paths = [one for one in _shapes(drawing, Stroke, "mark") if "late of" in one.title]
+    assert [one.title for one in paths] == [f"late of {node}" for node in NODES]
+    assert paths[1].data.count("M") == 29
+
+
 # -- who holds whose -------------------------------------------------------------------------------
 
 

@@ -245,7 +245,7 @@ def _test(
         if drawn < samples
         else "",
         panels=panels,
-        panels_drawing=draw_panels(panels, shown, faults, started_utc=started_utc),
+        panels_drawing=draw_panels(panels, shown, faults, started_utc=started_utc, detail=detail),
         numbers=numbers(panels.plots, panels.held),
         catch_up=recovery,
         log=merged_log(experiment, read.done, read.logs.kept, read.logs.written, started),

@@ -38,7 +38,7 @@ from chaoskit.report.shapes import (
     polyline,
     width_of,
 )
-from chaoskit.report.spans import Lane
+from chaoskit.report.spans import Detail, Lane
 from chaoskit.report.timeline import Timeline
 from chaoskit.report.wording import count, duration, moment
 
@@ -61,12 +61,18 @@ class Panels:
 
 
 def draw_panels(
-    panels: Panels, shown: Timeline, faults: Sequence[Lane], *, started_utc: str
+    panels: Panels,
+    shown: Timeline,
+    faults: Sequence[Lane],
+    *,
+    started_utc: str,
+    detail: Detail = "full",
 ) -> Drawing | None:
     """
     The panels of a test on its timeline's axis; None when there is nothing to draw.
 
     Faults are shaded behind, violations cross everything; the axis says which UTC its origin is.
+    Pointing at a mark shows its number, unless the detail is small.
     """
     charts = [*panels.plots, *([_behind(panels.catch_up)] if panels.catch_up else [])]
     if not charts and panels.held is None:
@@ -75,7 +81,7 @@ def draw_panels(
     groups: list[Group] = []
     y = 4.0
     for plot in charts:
-        groups.append(Group(_said(plot), tuple(_chart(plot, x, y))))
+        groups.append(Group(_said(plot), tuple(_chart(plot, x, y, detail))))
         y += _TITLE + _HEIGHT + _GAP
     if panels.held is not None:
         groups.append(Group(panels.held.title, (_title(panels.held.title, y),)))
@@ -143,7 +149,7 @@ def scale_of(plot: Plot, top: float, bottom: float) -> Scale:
     return Scale(min(low, *values), max(*values, low + 1), bottom, top)
 
 
-def _chart(plot: Plot, x: Scale, y: float) -> Iterator[Shape]:
+def _chart(plot: Plot, x: Scale, y: float, detail: Detail) -> Iterator[Shape]:
     top, bottom = y + _TITLE, y + _TITLE + _HEIGHT
     scale = scale_of(plot, top + 4, bottom - 4)
     yield _title(plot.title, y)
@@ -168,7 +174,7 @@ def _chart(plot: Plot, x: Scale, y: float) -> Iterator[Shape]:
             path = polyline([(x.at(at_s), scale.at(value)) for at_s, value in _until(piece, x)])
             yield Path(path, "bound", f"the bound: level by {moment(piece[-1][0])}")
     if plot.marks:
-        yield from _marks(plot, x, scale)
+        yield from _marks(plot, x, scale, detail)
         yield from _legend(plot, y)
     else:
         yield from _lines(plot, x, scale)
@@ -198,8 +204,8 @@ def _lines(plot: Plot, x: Scale, scale: Scale) -> Iterator[Shape]:
     yield from end_labels(plot.series, scale)
 
 
-def _marks(plot: Plot, x: Scale, scale: Scale) -> Iterator[Shape]:
-    one_by_one = sum(one.drawn for one in plot.series) <= _POINTED
+def _marks(plot: Plot, x: Scale, scale: Scale, detail: Detail) -> Iterator[Shape]:
+    one_by_one = detail == "full" and sum(one.drawn for one in plot.series) <= _POINTED
     for number, one in enumerate(plot.series):
         paths = [
             (mark(number, x.at(at_s), scale.at(value), 3.0), at_s, value)
