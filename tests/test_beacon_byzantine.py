@@ -182,7 +182,7 @@ def lying(
 
 
 def bears(seed: int, *, chained: bool, rounds: int) -> list[Liar]:
-    """Rounds are made by the honest in time; one that was away comes back among liars."""
+    """Rounds are made by the honest in time; whoever was away comes back among liars."""
     world = fast_world(seed=seed, members=MEMBERS, threshold=THRESHOLD, chained=chained)
     group = FastGroup(THRESHOLD, range(MEMBERS), chained=chained, seed=seed)
     flood = 2 * PARTIALS_OF_ONE_MEMBER
@@ -192,15 +192,15 @@ def bears(seed: int, *, chained: bool, rounds: int) -> list[Liar]:
         world.run_rounds(1)
         assert {world.lasts()[name] for name in honest} == {world.current}
         _are_bounded(world, honest)
-    away = honest[0]
-    world.kill(away)
-    world.run_rounds(5)
-    assert {world.lasts()[name] for name in honest[1:]} == {world.current}
-    world.start(away)
-    # A liar that answers a sync with nothing costs three rounds' times; there are two of them.
-    world.run_rounds(3 * LIARS + 3)
-    assert world.lasts()[away] >= world.current - 1
-    _are_bounded(world, honest)
+    for away in honest[:3]:
+        world.kill(away)
+        world.run_rounds(5)
+        assert {world.lasts()[name] for name in honest if name != away} == {world.current}
+        world.start(away)
+        # A liar that answers a sync with nothing costs three rounds' times; there are two of them.
+        world.run_rounds(3 * LIARS + 3)
+        assert world.lasts()[away] >= world.current - 1
+        _are_bounded(world, honest)
     return liars
 
 
@@ -214,10 +214,10 @@ def _are_bounded(world: World, honest: Sequence[str]) -> None:
 
 @given(seed=st.integers(0, 2**32), chained=st.booleans())
 @settings(
-    max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 def test_fewer_liars_than_a_threshold_cost_no_round(*, seed: int, chained: bool) -> None:
-    bears(seed, chained=chained, rounds=12)
+    bears(seed, chained=chained, rounds=6)
 
 
 @pytest.mark.nightly
