@@ -61,6 +61,13 @@ def test_a_v1_with_tls(tmp_path: Path) -> None:
     assert found.trusted == tmp_path / "ca.pem"
 
 
+def test_a_v1_without_tls_trusts_nobody_whom_the_system_does_not(tmp_path: Path) -> None:
+    # as a real v1.5.8 did whose peers' identities say TLS: unknown authority, on every dial
+    (tmp_path / "ca.pem").write_text("")
+    found = wanted(V1, "--tls-disable", "--certs-dir", str(tmp_path)).options
+    assert (found.dialling, found.trusted) == (Dialling.AS_IDENTITIES_SAY, None)
+
+
 def test_a_v2_dials_as_it_was_built() -> None:
     assert wanted(V2).options.dialling is Dialling.TLS
     assert wanted(V2, SSL_CERT_FILE="/ca.pem").options.trusted == Path("/ca.pem")

@@ -89,7 +89,8 @@ def read(context: Context) -> Wanted:
             control_port=int(port),
             certificate=certificate,
             dialling=transport.dialling(built_insecure=context.conn_insecure),
-            trusted=context.trusted(),
+            # a v1 that was told to do without TLS does not read --certs-dir
+            trusted=None if transport.ends_tls and insecure else context.trusted(),
             beacon_id=context.network() if given.is_set("id") else None,
             check_versions=context.environment.get("DISABLE_VERSION_CHECK") != "1",
             verbose=given.on("verbose"),
