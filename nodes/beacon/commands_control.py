@@ -17,9 +17,11 @@ from typing import Any
 
 from nodes.beacon import calls, commands_words
 from nodes.beacon.calls import CallFailed, Message, Method
+from nodes.beacon.channels import Channels
 from nodes.beacon.commands_context import Context
 from nodes.beacon.commands_words import CommandFailed
 from nodes.beacon.errors import BeaconError
+from nodes.beacon.eventlog import Log, to_stderr
 from nodes.beacon.group import canonical_id, group_text, read_group
 from nodes.beacon.layout import read
 from nodes.beacon.options import PORT_AT_MOST
@@ -249,10 +251,13 @@ async def _silent(context: Context, addresses: list[str], name: str | None) -> l
 async def _reach(context: Context, address: str, name: str | None) -> None:
     """Call a node at its own address; raises BeaconError."""
     v1 = context.surface.line is Line.V1
-    tls = not (context.given.on("tls-disable") if v1 else context.conn_insecure)
+    dialling = context.surface.transport.dialling(built_insecure=context.conn_insecure)
     trusted = context.trusted()
-    channel = Channel(address, tls=tls, trusted=trusted.read_bytes() if trusted else None)
+    log = Log("", "beacon/commands_control.py", verbose=False, write=to_stderr)
+    channels = Channels(dialling, trusted.read_bytes() if trusted else None, log)
+    channels.know(address, says_tls=not context.given.on("tls-disable"))
     try:
+        channel = await channels.to(address)
         if name is not None:
             request = drand.IdentityRequest(metadata=_metadata(canonical_id(name)))
             answer = await channel.call(calls.GET_IDENTITY, request, timeout_s=CALL_S)
@@ -265,7 +270,7 @@ async def _reach(context: Context, address: str, name: str | None) -> None:
         else:
             await channel.call(calls.HEALTH_CHECK, health.HealthCheckRequest(), timeout_s=CALL_S)
     finally:
-        await channel.close()
+        await channels.close()
 
 
 # ---- asking ------------------------------------------------------------------------------------
