@@ -405,10 +405,3 @@ def test_declarations_of_any_shape_render(tmp_path: Path) -> None:
         html = report.render(tmp_path)
         assert "<b>x</b>" not in html
         assert "0 \u2192 214" in html
-
-
-def test_a_bound_of_one_point_is_no_declaration() -> None:
-    with pytest.raises(ValueError, match="two or more points"):
-        CatchUp("w", "rounds", bound=((1.0, 2.0),))
-    with pytest.raises(ValueError, match="in order"):
-        CatchUp("w", "rounds", bound=((2.0, 2.0), (1.0, 3.0)))
