@@ -54,7 +54,9 @@ def run_cell(
     "NOT APPLICABLE".
     """
     begun_s = clock.monotonic()
-    setting = Setting(release=cell.release, storage=cell.storage, load_per_s=LOAD_PER_S)
+    setting = Setting(
+        release=cell.release, storage=cell.storage, clocks=cell.clocks, load_per_s=LOAD_PER_S
+    )
 
     def result(verdict: str, by: str, text: str, kind: str, back_s: float | None) -> CellResult:
         return CellResult(

@@ -20,6 +20,7 @@ from chaoskit.system import System
 
 ROLES = ("leader", "follower")
 STORAGE_NEED = "faulty storage"
+CLOCK_NEED = "a clock that can be set"
 # What a cell and a cluster are thought to take before any has been measured, seconds.
 CELL_S, CLUSTER_S = 15.0, 6.0
 
@@ -29,7 +30,8 @@ class Cell:
     """
     One short experiment: a fault on a node in a role, on a release of a system.
 
-    `storage` says that its cluster needs faulty storage.
+    `storage` says that its cluster needs faulty storage, `clocks` that it needs clocks that can be
+    set.
     """
 
     system: str
@@ -37,6 +39,7 @@ class Cell:
     fault: str
     role: str
     storage: bool = False
+    clocks: bool = False
 
     @property
     def name(self) -> str:
@@ -44,9 +47,9 @@ class Cell:
         return f"{self.system} {self.release} {self.fault} {self.role}"
 
     @property
-    def cluster(self) -> tuple[str, str, bool]:
+    def cluster(self) -> tuple[str, str, bool, bool]:
         """Cells that are alike in this can share a cluster."""
-        return (self.system, self.release, self.storage)
+        return (self.system, self.release, self.storage, self.clocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,14 @@ def cells_of(
     """Every cell of a system, in order; `releases` (labels) limits it to these."""
     return tuple(
         sorted(
-            Cell(system.name, release.label, name, role, STORAGE_NEED in _needs(kind))
+            Cell(
+                system.name,
+                release.label,
+                name,
+                role,
+                storage=STORAGE_NEED in _needs(kind),
+                clocks=CLOCK_NEED in _needs(kind),
+            )
             for release in system.releases
             if not releases or release.label in releases
             for name, kind in faults.items()
@@ -144,7 +154,7 @@ def chosen(
     which their oldest cell comes. A cluster that is needed for the first time costs its start.
     """
     taken: list[Cell] = []
-    clusters: dict[tuple[str, str, bool], int] = {}
+    clusters: dict[tuple[str, str, bool, bool], int] = {}
     left_s = budget_s
     for cell in least_recent_first(cells, known):
         cost_s = estimate_s(cell, known) + (0.0 if cell.cluster in clusters else CLUSTER_S)

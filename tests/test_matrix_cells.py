@@ -37,6 +37,12 @@ class Alone:
 
 
 @dataclass(frozen=True)
+class Timely:
+    NEEDS: ClassVar = ("a clock that can be set",)
+    node: str = target()
+
+
+@dataclass(frozen=True)
 class Pair:
     one: str = target()
     other: tuple[str, ...] = target()
@@ -60,10 +66,12 @@ def test_the_first_target_gets_the_role_and_the_others_the_other() -> None:
 
 
 def test_a_cell_for_each_fault_release_and_role() -> None:
-    faults = {"Alone": Alone, "Pair": Pair}
+    faults = {"Alone": Alone, "Pair": Pair, "Timely": Timely}
     made = cells_of(system("1", "2"), faults)
-    assert len(made) == len(set(made)) == 2 * 2 * 2
+    assert len(made) == len(set(made)) == 3 * 2 * 2
     assert {one.fault for one in made if one.storage} == {"Alone"}
+    assert {one.fault for one in made if one.clocks} == {"Timely"}
+    assert len({one.cluster for one in made}) == 3 * 2
     assert {one.release for one in cells_of(system("1", "2"), faults, releases=("2",))} == {"2"}
 
 
