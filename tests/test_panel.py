@@ -1,4 +1,4 @@
-"""What a System may declare for its report, and that the suites' own declarations name real facts."""
+"""What a System may declare for its report; what the suites declare names facts that there are."""
 
 from __future__ import annotations
 
