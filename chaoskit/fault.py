@@ -326,11 +326,29 @@ def _look_whether_gone(
     cluster: Cluster, number: int, probes: Sequence[Probe], within_s: float
 ) -> None:
     since_s = clock.monotonic()
+    within_s = max(within_s, _on_their_way_up_s(cluster, probes))
     sights = _await_all(probes, present=False, within_s=within_s, since_s=since_s)
     for probe, sight in zip(probes, sights, strict=True):
         _record_sight(cluster, "absent", number, probe, sight)
         if not sight.came:
             cluster.poison(f"fault {number} is still there after its heal: {sight.detail}")
+
+
+def _on_their_way_up_s(cluster: Cluster, probes: Sequence[Probe]) -> float:
+    """
+    How long it may take until the nodes that these probes dial listen, in seconds.
+
+    One that another fault's heal started a moment ago refuses what it is asked whatever this did.
+    """
+    silent = {name for name, answer in cluster.latest().items() if answer is None}
+    silent &= {probe.link.partition(">")[2] for probe in probes}
+    started_s = [
+        event.time_s
+        for event in cluster.history().of("state")
+        if event.process in silent and event.value["state"] == "running"
+    ]
+    until_s = max(started_s, default=0.0) + cluster.system.start_timeout_s
+    return until_s - cluster.recorder.now_s() if started_s else 0.0
 
 
 def apply(change: Change, *, to: Cluster, may_exit: bool = False, asks: bool = False) -> bool:

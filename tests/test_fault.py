@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from chaoskit.fault import (
 )
 from chaoskit.sighting import Sighting, lasting
 from chaoskit.verdict import Verdict, decide
-from tests.stand_in import Jam, StandIn, Turn, World
+from tests.stand_in import Jam, StandIn, Turn, World, still
 
 
 @pytest.fixture
@@ -138,6 +139,32 @@ def test_a_fault_that_stays_is_not_absent_and_spoils_the_cluster(cluster: StandI
         "jam on a b was healed but not shown to be gone, by a dial: a dial, jammed",
     )
     assert "still there after its heal: jammed" in cluster.poisoned
+
+
+@pytest.mark.parametrize(
+    ("state", "silent", "start_timeout_s", "said_last"),
+    [
+        ("running", "b", 20.0, "absent ok"),
+        ("running", "b", 0.01, "absent fail"),  # its time to start is over
+        ("running", "a", 20.0, "absent fail"),  # another one starts
+        ("running", "", 20.0, "absent fail"),  # it answers, so it has started
+        ("exited", "b", 20.0, "absent fail"),
+    ],
+)
+def test_a_node_that_starts_has_its_time_until_it_must_listen(
+    tmp_path: Path, state: str, silent: str, start_timeout_s: float, said_last: str
+) -> None:
+    cluster = StandIn(tmp_path, still(start_timeout_s=start_timeout_s))
+    cluster.silent = {silent} - {""}
+    cluster.world.stays = True
+    listening = Timer(0.5, lambda: setattr(cluster.world, "jammed", False))
+    with inject(Jam("a", ("b",)), into=cluster.as_cluster):
+        cluster.world.met += 1
+        cluster.recorder.record(silent or "b", "state", {"state": state})
+        listening.start()
+    listening.join()
+    assert said(cluster)[-1] == said_last
+    cluster.recorder.close()
 
 
 def test_that_it_is_gone_is_seen_when_no_other_fault_lies_on_its_link(cluster: StandIn) -> None:
