@@ -27,7 +27,7 @@ from suites.beacon.telling import Facts
 
 REFUSED = "detail.failing"  # of an observation: who did not take the last partial signature
 _TOGETHER_S = 0.5  # a fault that cuts many links is one loss
-_CALL_S = 8.0  # a call that nobody answers ends after 5 s (facts of the releases), and is counted
+_CALL_S = 8.0  # newer releases end a call that nobody answers after 5 s, older ones after 60
 
 
 @dataclass(frozen=True, slots=True)
