@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,18 +13,24 @@ from typing import Any
 import pytest
 
 from chaoskit import clock, wallclock
-from chaoskit.errors import NotApplicable
-from chaoskit.fault import Witness
+from chaoskit.errors import InvariantViolated, NotApplicable
+from chaoskit.experiment import Experiment, summary
+from chaoskit.fault import Witness, inject
 from chaoskit.history import Recorder
 from chaoskit.nodelog import NodeLog
+from chaoskit.setting import Setting
 from chaoskit.system import Clock, Endpoint, Told, Unobserved
+from chaoskit.verdict import Verdict
 from chaoskit.wallclock import RIGHT, Skew, WallClock
 from faults.wrong_clock import WrongClock
+from suites.beacon.system import beacon
 from suites.beacon.watching import stamp as beacon_stamp
 from suites.toys.system import stamp as toys_stamp
+from tests.fakes import opened
 from tests.test_wallclock import asked, built
 
 __all__ = ["built"]
+GROUP = beacon(3, threshold=2, period_s=2)
 
 
 class Rig:
@@ -139,6 +146,31 @@ def test_a_step_too_small_to_be_seen_is_refused_and_a_drift_is_waited_for(rig: R
 def test_no_clock_is_wrong_by_nothing_or_by_that_much(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"is right|at most"):
         WrongClock("n1", **values)
+
+
+@pytest.mark.engine
+@pytest.mark.nightly
+def test_a_threshold_whose_clocks_are_ahead_makes_rounds_before_their_time(tmp_path: Path) -> None:
+    """What no protocol of a threshold can keep: that the judge sees it is what is tested."""
+    with (
+        opened(tmp_path, backend="docker", subnets="10.238.0.0/16") as session,
+        session.cluster(GROUP, Setting(release="v2.1.4", clocks=True)) as cluster,
+    ):
+        experiment = Experiment(cluster, "two of three clocks ahead", "pytest")
+        experiment.begin()
+        cluster.experiment = experiment
+        with cluster.loaded(20.0), ExitStack() as stack:
+            for name in ("n1", "n2"):
+                fault = stack.enter_context(inject(WrongClock(name, 10.0), into=cluster))
+            fault.await_felt(timeout_s=20)
+            cluster.await_progress(by=5, timeout_s=30)
+            stack.close()
+            with pytest.raises(InvariantViolated):
+                cluster.check()
+        verdict = experiment.end(None)
+    assert verdict.verdict is Verdict.FAIL, summary(verdict)
+    broken = {one.name for one in verdict.promises if one.outcome == "broken"}
+    assert "no_round_before_its_time" in broken, verdict.promises
 
 
 def test_members_and_toys_stamp_their_lines() -> None:
