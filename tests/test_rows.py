@@ -289,7 +289,8 @@ def own_rows() -> Sequence[Row]:
 
 
 def test_every_row_names_a_test_a_promise_and_releases_that_are_there() -> None:
-    labels = {release.label for release in load_system("etcd", project=ROOT).releases}
+    systems = [load_system(name, project=ROOT) for name in ("etcd", "beacon")]
+    labels = {release.label for system in systems for release in system.releases}
     sources = "\n".join(path.read_text() for path in (ROOT / "suites").rglob("*.py"))
     sources += (ROOT / "chaoskit/standing.py").read_text()
     for row in own_rows():
@@ -299,8 +300,9 @@ def test_every_row_names_a_test_a_promise_and_releases_that_are_there() -> None:
         for side in Side:
             for form in Form:
                 plan = row.plan(side, form, seed="0000")
-                named = [plan.release, *(plan.inputs[key] for key in plan.inputs if key == "to")]
-                named += [one for one in [plan.inputs.get("way_out")] if one]
+                named = [plan.release]
+                for key in ("to", "way_out", "way", "vintage"):
+                    named += plan.inputs.get(key, "").split()
                 named += [step.fields["to"] for step in plan.steps if "to" in step.fields]
                 assert set(named) <= labels, (row.name, side, form)
 

@@ -18,6 +18,7 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from chaoskit.errors import ChaosError
 from chaoskit.system import InitialFile, Placement
@@ -26,15 +27,23 @@ FOLDER = "drand"
 REAL = "-real"  # at the end of a release's label: the real one, where ours is in the group too
 _PROJECT = Path(__file__).resolve().parents[2]
 _TIMEOUT_S = 60.0
+_ALL_ALIKE: Mapping[str, str] = MappingProxyType({})
 # which line of which file is the secret
 _SECRET_OF = {"drand_id.private": "Key", "dist_key.private": "Share"}
 
 
 def deal(
-    placements: Sequence[Placement], *, threshold: int, networks: Sequence[str], genesis_in_s: float
+    placements: Sequence[Placement],
+    *,
+    threshold: int,
+    networks: Sequence[str],
+    genesis_in_s: float,
+    left_by: str = "",
+    schemes: Mapping[str, str] = _ALL_ALIKE,
 ) -> Mapping[str, Sequence[InitialFile]]:
     """
-    Each member's files, by name: one dealing a network, as the release's ceremony leaves them.
+    Each member's files, by name: one dealing a network, as the release's ceremony leaves them, or
+    as that of `left_by`. `schemes` are those of networks that have one of their own.
 
     The settings `period_s`, `catchup_period_s`, `scheme` and `tls` ("on": members' identities say
     that they use it) count; genesis is `genesis_in_s` seconds from now. Raises ChaosError with the
@@ -42,7 +51,10 @@ def deal(
     """
     with tempfile.TemporaryDirectory(prefix="chaoskit-dealt-") as folder:
         for network in networks:
-            _run(_arguments(placements, Path(folder), threshold, network, genesis_in_s))
+            argv = _arguments(placements, Path(folder), threshold, network, genesis_in_s)
+            release = left_by or placements[0].release.removesuffix(REAL)
+            scheme = schemes.get(network, placements[0].settings["scheme"])
+            _run([*argv, "--as-left-by", release, "--scheme", scheme])
         return {one.name: _files(Path(folder) / one.name, _addresses(one)) for one in placements}
 
 
@@ -55,10 +67,9 @@ def _arguments(
 ) -> list[str]:
     first = placements[0]
     settings = first.settings
-    release = first.release.removesuffix(REAL)
-    argv = [sys.executable, "-m", "nodes.beacon", "dealer", "--as-left-by", release]
+    argv = [sys.executable, "-m", "nodes.beacon", "dealer"]
     argv += ["--folder", str(folder), "--threshold", str(threshold), "--beacon-id", network]
-    argv += ["--period", f"{settings['period_s']}s", "--scheme", settings["scheme"]]
+    argv += ["--period", f"{settings['period_s']}s"]
     argv += ["--catchup-period", f"{settings['catchup_period_s']}s"]
     argv += ["--genesis-in", f"{genesis_in_s:g}s"]
     if settings["tls"] == "on":

@@ -19,7 +19,7 @@ from chaoskit.verdict import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class _Move:
+class Move:
     """
     A member that went to a release: from the end of that change to the member's next one.
 
@@ -43,7 +43,8 @@ class _Move:
         return f"{self.member}, at {self.label} since {when_s:.3f} s{ended}"
 
 
-def _moves(history: History, label: str) -> Iterator[_Move]:
+def moves_to(history: History, label: str) -> Iterator[Move]:
+    """Every member that went to that release, and back."""
     changes = history.of("change")
     for begun in changes:
         if begun.type != "invoke" or begun.value["change"] != "Upgrade":
@@ -69,10 +70,10 @@ def _moves(history: History, label: str) -> Iterator[_Move]:
             and event.value["state"] == "exited"
             and not event.value["signalled"]
         ]
-        yield _Move(member, label, begun, done[0], until_s, exits[0] if exits else None)
+        yield Move(member, label, begun, done[0], until_s, exits[0] if exits else None)
 
 
-def _sights(history: History, move: _Move, version: str) -> list[Event]:
+def sights_of(history: History, move: Move, version: str) -> list[Event]:
     """Samples in which the member says that it serves, at that version."""
     return [
         event
@@ -111,7 +112,7 @@ class _Trial:
     end_s: float
 
 
-def _trials(history: History, move: _Move) -> list[_Trial]:
+def _trials(history: History, move: Move) -> list[_Trial]:
     """One other node paused at a time; with more nodes than 2 * quorum - 1 that is not enough."""
     (started,) = [one for one in history.of("cluster") if one.value["event"] == "started"]
     nodes, quorum = started.value["nodes"], started.value["quorum"]
@@ -136,7 +137,7 @@ def upgraded_members_contribute(*, label: str, version: str, within_s: float) ->
     """
 
     def judge(history: History) -> Sequence[Violation]:
-        moves = list(_moves(history, label))
+        moves = list(moves_to(history, label))
         if not moves:
             raise Inconclusive(f"no member went to {label}")
         return [one for move in moves for one in _not_contributed(history, move, version, within_s)]
@@ -145,10 +146,10 @@ def upgraded_members_contribute(*, label: str, version: str, within_s: float) ->
 
 
 def _not_contributed(
-    history: History, move: _Move, version: str, within_s: float
+    history: History, move: Move, version: str, within_s: float
 ) -> Iterator[Violation]:
     limit_s = move.done.time_s + within_s
-    sights = [event for event in _sights(history, move, version) if event.time_s <= limit_s]
+    sights = [event for event in sights_of(history, move, version) if event.time_s <= limit_s]
     trials = _trials(history, move)
     asked = [
         (attempt, trial)
@@ -193,13 +194,13 @@ def the_way_back_is_open(*, label: str, version: str, within_s: float) -> Invari
     """
 
     def judge(history: History) -> Sequence[Violation]:
-        moves = list(_moves(history, label))
+        moves = list(moves_to(history, label))
         if not moves:
             raise Inconclusive(f"no member went back to {label}")
         violations: list[Violation] = []
         for move in moves:
             limit_s = move.done.time_s + within_s
-            sights = _sights(history, move, version)
+            sights = sights_of(history, move, version)
             if sights and sights[0].time_s <= limit_s:
                 continue
             if move.exit is None and move.until_s < limit_s:

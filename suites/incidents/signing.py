@@ -1,0 +1,216 @@
+"""
+Promises about who signs: every member that runs contributes, one that starts on old keys too.
+
+Owns: these promises, and the spare-signer test that they rest on: while no more members run than
+are a threshold, a round needs each of them. Refuses: to know which release does what, and what
+members say of themselves: one whose partials are refused follows the chain and looks well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from chaoskit.errors import Inconclusive
+from chaoskit.history import Event, History
+from chaoskit.invariant import Invariant, Violation, safety
+from chaoskit.quorate import timelines
+from chaoskit.verdict import Kind
+from suites.beacon.punctuality import networks_keep_time
+from suites.beacon.readings import nodes_of, rounds_of
+from suites.incidents.upgrades import moves_to, sights_of
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """
+    A time in which the same members ran, well and connected, a threshold of them or more.
+
+    `rounds_s` is when rounds were shown that nobody had shown before; `cause` the event at its
+    beginning; `spare` how many more members ran than a threshold.
+    """
+
+    members: frozenset[str]
+    spare: int
+    start_s: float
+    end_s: float
+    cause: int
+    rounds_s: tuple[float, ...]
+
+    def longest_wait_s(self) -> float:
+        """The longest time without a new round."""
+        return max(
+            later - earlier
+            for earlier, later in pairwise((self.start_s, *self.rounds_s, self.end_s))
+        )
+
+    def has_made(self) -> bool:
+        """Whether a round was made in it: the first that is shown may be older."""
+        return len(self.rounds_s) > 1
+
+
+def stands_of(history: History) -> Iterator[Stand]:
+    """Every such time of the one cluster, in order."""
+    nodes_of(history)
+    news_s = _news_s(history)
+    for timeline in timelines(history):
+        found: list[tuple[frozenset[str], float, float, int]] = []
+        for one in timeline.intervals:
+            members = one.healthy if one.quorate else frozenset[str]()
+            if found and found[-1][0] == members:
+                found[-1] = (members, found[-1][1], one.end_s, found[-1][3])
+            else:
+                found.append((members, one.start_s, one.end_s, one.cause))
+        for members, start_s, end_s, cause in found:
+            if members:
+                rounds_s = tuple(time_s for time_s in news_s if start_s <= time_s <= end_s)
+                spare = len(members) - timeline.quorum
+                yield Stand(members, spare, start_s, end_s, cause, rounds_s)
+
+
+def _news_s(history: History) -> list[float]:
+    newest, found = 0, []
+    for one in rounds_of(history):
+        if one.number > newest:
+            newest = one.number
+            found.append(one.time_s)
+    return found
+
+
+def every_running_member_contributes(*, within_s: float) -> Invariant:
+    """
+    Make the promise: as long as a threshold of members runs, rounds come, whoever they are.
+
+    Liveness. Source: threshold signatures: any threshold of members signs. Broken where a threshold
+    ran, well and connected, and no new round was shown for longer than `within_s` seconds.
+    Evidence is a round that was made while exactly a threshold ran: each of them has signed it.
+    """
+
+    def judge(history: History) -> Sequence[Violation]:
+        stands = list(stands_of(history))
+        violations = [
+            Violation(
+                f"{' '.join(sorted(one.members))} ran from {one.start_s:.3f} to {one.end_s:.3f} s, "
+                f"{one.spare} more than a threshold, and no round was made for "
+                f"{one.longest_wait_s():.3f} s: not all of them contribute{_mute(history, one)}",
+                (one.cause,),
+            )
+            for one in stands
+            if one.longest_wait_s() > within_s
+        ]
+        if not violations and not any(one.spare == 0 and one.has_made() for one in stands):
+            raise Inconclusive("no round was made while no more members ran than are a threshold")
+        return violations
+
+    return Invariant("every_running_member_contributes", Kind.LIVENESS, judge)
+
+
+def _mute(history: History, stand: Stand) -> str:
+    """Whose partials were not taken by anybody at the end of it, in words."""
+    last: dict[str, Event] = {
+        event.process: event
+        for event in history.of("observe")
+        if event.type == "ok" and stand.start_s <= event.time_s <= stand.end_s
+    }
+    refused = {
+        name: frozenset(event.value["detail"]["failing"]) & stand.members
+        for name, event in last.items()
+        if name in stand.members
+    }
+    mute = [name for name, by in refused.items() if by == stand.members - {name}]
+    return f"; nobody takes the partials of {' '.join(sorted(mute))}" if mute else ""
+
+
+def a_member_with_valid_old_keys_starts_and_contributes(
+    *, label: str, version: str, within_s: float
+) -> Invariant:
+    """
+    Make the promise: a member that comes to `label` with valid old keys starts, and contributes.
+
+    Liveness. Source: an upgrade promises to load what older releases wrote. Broken where its
+    process ended by itself, where it was not seen ready at `version` within `within_s` seconds, and
+    where it was one of exactly a threshold and no round was made for that long. Inconclusive: no
+    member went there, or none was put to the test.
+    """
+
+    def judge(history: History) -> Sequence[Violation]:
+        moves = list(moves_to(history, label))
+        if not moves:
+            raise Inconclusive(f"no member went to {label}")
+        stands = list(stands_of(history))
+        violations: list[Violation] = []
+        for move in moves:
+            events = (move.begun.index, move.done.index)
+            told = move.said(move.done.time_s)
+            if move.exit is not None:
+                ended = (*events, move.exit.index)
+                violations.append(Violation(f"{told}: it did not start", ended, excusable=False))
+                continue
+            limit_s = move.done.time_s + within_s
+            if not any(one.time_s <= limit_s for one in sights_of(history, move, version)):
+                if move.until_s < limit_s:
+                    raise Inconclusive(f"{move.member} was not given {within_s:g} s")
+                text = f"{told}: not seen ready at {version} within {within_s:g} s"
+                violations.append(Violation(text, events))
+                continue
+            trials = [
+                one
+                for one in stands
+                if one.spare == 0
+                and move.member in one.members
+                and move.done.time_s <= one.start_s
+                and one.end_s <= move.until_s
+            ]
+            mute = [one for one in trials if one.longest_wait_s() > within_s]
+            violations += [
+                Violation(
+                    f"{told}: no round for {one.longest_wait_s():.3f} s when each needed it",
+                    (*events, one.cause),
+                )
+                for one in mute
+            ]
+            if not mute and not any(one.has_made() for one in trials):
+                raise Inconclusive(f"whether {move.member} contributes was not tried")
+        return violations
+
+    name = "a_member_with_valid_old_keys_starts_and_contributes"
+    return Invariant(name, Kind.LIVENESS, judge)
+
+
+@safety
+def a_failing_or_repeated_command_never_changes_the_private_scalar(
+    history: History,
+) -> Sequence[Violation]:
+    """
+    A failing or repeated command never changes the private scalar on disk.
+
+    Safety. Source: whoever has another scalar than the group knows is no member of it any more.
+    Judged from the notes that a test makes of it , two of one member at least.
+    """
+    notes: dict[str, list[Event]] = {}
+    for event in history.of("note"):
+        if "scalar_digest" in event.value:
+            notes.setdefault(event.process, []).append(event)
+    if not any(len(of) > 1 for of in notes.values()):
+        raise Inconclusive("no member's private scalar was noted before and after")
+    return [
+        Violation(
+            f"{node}'s private scalar was another one at {later.time_s:.3f} s than at "
+            f"{earlier.time_s:.3f} s",
+            (earlier.index, later.index),
+        )
+        for node, of in notes.items()
+        for earlier, later in pairwise(of)
+        if earlier.value["scalar_digest"] != later.value["scalar_digest"]
+    ]
+
+
+def a_fault_in_one_network_leaves_the_others_on_time(*others: str, bound_s: float) -> Invariant:
+    """
+    Make the promise: whatever ails one network of a daemon, `others` make their rounds.
+
+    Liveness, as `networks_keep_time`.
+    """
+    name = "a_fault_in_one_network_leaves_the_others_on_time"
+    return replace(networks_keep_time(*others, bound_s=bound_s), name=name)

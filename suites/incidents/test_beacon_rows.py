@@ -1,0 +1,203 @@
+"""Rows of the beacon's outage that need no TLS: A2, A3, A4, A4b, and A14."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from chaoskit.artifacts import file_of
+from chaoskit.cluster import Cluster
+from chaoskit.errors import WaitTimedOut
+from chaoskit.fault import apply, inject
+from chaoskit.invariant import Invariant
+from chaoskit.liveness import recovered_within
+from chaoskit.plan import Plan
+from chaoskit.system import InitialFile, Placement, System
+from faults.kill import Kill
+from faults.restarting import Restart
+from faults.upgrade import Upgrade
+from suites.beacon import dealing
+from suites.beacon.system import DEFAULT, beacon
+from suites.incidents.deciding import await_decided
+from suites.incidents.signing import (
+    a_failing_or_repeated_command_never_changes_the_private_scalar,
+    a_fault_in_one_network_leaves_the_others_on_time,
+    a_member_with_valid_old_keys_starts_and_contributes,
+    every_running_member_contributes,
+)
+from suites.incidents.upgrades import the_way_back_is_open
+
+_WITHIN_S = 8.0
+_START_S = 15.0  # one that does not start says so by its exit
+_GENESIS_IN_S = 6.0
+_OWED = 10  # rounds: until some were owed in time, after all that was changed
+_SECOND = "second"
+_UNCHAINED = "pedersen-bls-unchained"
+_OTHER_CURVE = "bls-unchained-g1-rfc9380"
+
+Take = Callable[..., Cluster]
+
+
+def _with_keys_of(release: str, system: System, schemes: dict[str, str]) -> System:
+    """The group, dealt as the ceremony of that release leaves it."""
+
+    def initial_data(placements: Sequence[Placement]) -> dict[str, Sequence[InitialFile]]:
+        dealt = dealing.deal(
+            placements,
+            threshold=system.quorum,
+            networks=tuple(schemes),
+            genesis_in_s=_GENESIS_IN_S,
+            left_by=release,
+            schemes=schemes,
+        )
+        return dict(dealt)
+
+    return replace(system, initial_data=initial_data)
+
+
+def _spared(group: Cluster, spare: str, promise: Invariant) -> None:
+    """One member is killed, so that a threshold is left, until the promise is decided."""
+    with inject(Kill(spare), into=group) as fault:
+        fault.await_felt(timeout_s=10)
+        await_decided(promise, on=group, timeout_s=_START_S + 3)
+
+
+def test_a_member_left_behind_still_signs(chaos_cluster: Take, chaos_plan: Plan) -> None:
+    """
+    Goal: a member that missed an upgrade signs with those that did not.
+    Runbook: two of three go to another release at once; then one of these is killed, which leaves
+        it and the one that was left behind: a threshold.
+    Success: while these two run a round comes at least every 8 s; level within 20 s.
+    """
+    group = chaos_cluster(beacon(3, threshold=2))
+    promise = every_running_member_contributes(within_s=_WITHIN_S)
+    apply(Upgrade(("n2", "n3"), to=chaos_plan.inputs["to"]), to=group)
+    group.await_progress(by=3, timeout_s=20)
+    _spared(group, "n3", promise)
+    group.await_progress(by=_OWED, timeout_s=40)
+    group.check(promise, recovered_within(20))
+
+
+def test_a_command_leaves_the_key_alone(chaos_cluster: Take, chaos_plan: Plan) -> None:
+    """
+    Goal: an operator who generates a key pair again, with another scheme, loses nothing.
+    Runbook: the command is run beside a member that works; then that member is restarted.
+    Success: its private scalar is what it was, and it makes rounds with one other of three.
+    """
+    del chaos_plan
+    group = chaos_cluster(beacon(3, threshold=2))
+    promise = every_running_member_contributes(within_s=_WITHIN_S)
+    _note_scalar(group, "n1")
+    where = f"{group.node('n1').placement().data}/{dealing.FOLDER}"
+    done = group.execute(
+        "n1", "drand", "generate-keypair", "--tls-disable", "--folder", where,
+        "--scheme", _OTHER_CURVE, "n1:4444",
+    )  # fmt: skip
+    text = f"generate-keypair with {_OTHER_CURVE}: exit code {done.exit_code}"
+    group.recorder.record("chaoskit", "note", {"text": text})
+    _note_scalar(group, "n1")
+    apply(Restart("n1", how="stop"), to=group, may_exit=True)
+    _await_up_or_down(group, "n1")
+    if group.node("n1").state == "running":
+        _spared(group, "n3", promise)
+        group.await_progress(by=_OWED, timeout_s=40)
+        group.await_steady_state(timeout_s=20)
+        group.check(
+            a_failing_or_repeated_command_never_changes_the_private_scalar,
+            promise,
+            recovered_within(20),
+        )
+    else:
+        group.check(a_failing_or_repeated_command_never_changes_the_private_scalar)
+
+
+def _note_scalar(group: Cluster, name: str) -> None:
+    """Note a digest of the scalar in the member's private key, which says nothing of it."""
+    key = str(tomllib.loads(file_of(group, name, "private key").read_text())["Key"])
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    group.recorder.record(name, "note", {"text": "private scalar", "scalar_digest": digest})
+
+
+def _await_up_or_down(group: Cluster, name: str) -> None:
+    """Wait until the member is in time, or its process has ended."""
+    group.hold(1)
+    with suppress(WaitTimedOut):
+        group.await_that(
+            lambda: ((one := group.latest()[name]) and one.ready) or _down(group, name),
+            what=f"{name} in time, or down",
+            timeout_s=_START_S,
+        )
+
+
+def _down(group: Cluster, name: str) -> bool:
+    return group.node(name).state == "exited"
+
+
+def test_old_keys_are_loaded(chaos_cluster: Take, chaos_plan: Plan) -> None:
+    """
+    Goal: a member whose keys are from before key files named their scheme survives an upgrade.
+    Runbook: a group of the plan's scheme, dealt as an older release left it, runs; one of three
+        members is upgraded; another one is killed, which leaves it and one more.
+    Success: it starts, keeps its scalar, and makes rounds with the other; level within 20 s.
+    """
+    scheme = chaos_plan.inputs["scheme"]
+    system = beacon(3, threshold=2, scheme=scheme)
+    group = chaos_cluster(_with_keys_of(chaos_plan.inputs["vintage"], system, {DEFAULT: scheme}))
+    new = group.system.release(chaos_plan.inputs["to"])
+    promise = a_member_with_valid_old_keys_starts_and_contributes(
+        label=new.label, version=new.version, within_s=_START_S
+    )
+    _note_scalar(group, "n1")
+    apply(Upgrade("n1", to=new.label), to=group, may_exit=True, asks=True)
+    _await_up_or_down(group, "n1")
+    _note_scalar(group, "n1")
+    if not _down(group, "n1"):
+        _spared(group, "n3", promise)
+    group.await_progress(by=_OWED, timeout_s=40)
+    group.check(promise, a_failing_or_repeated_command_never_changes_the_private_scalar)
+
+
+def test_the_way_back_from_an_upgrade_is_open(chaos_cluster: Take, chaos_plan: Plan) -> None:
+    """
+    Goal: a member that was upgraded can go back to the release that it came from.
+    Runbook: one of three goes to the plan's release and, when it is in time, back; in between the
+        old release's own command signs its identity, where the plan says so.
+    Success: it serves at the old release within 15 s; level within 20 s.
+    """
+    group = chaos_cluster(beacon(3, threshold=2))
+    old = group.system.release(group.setting.release)
+    promise = the_way_back_is_open(label=old.label, version=old.version, within_s=_START_S)
+    apply(Upgrade("n1", to=chaos_plan.inputs["to"]), to=group)
+    group.await_steady_state(timeout_s=20)
+    if chaos_plan.inputs["remedy"] == "self-sign":
+        where = f"{group.node('n1').placement().data}/{dealing.FOLDER}"
+        group.execute(
+            "n1", "drand", "--as-release", old.label, "util", "self-sign", "--folder", where
+        )
+    apply(Upgrade("n1", to=old.label), to=group, may_exit=True, asks=True)
+    _await_up_or_down(group, "n1")
+    await_decided(promise, on=group, timeout_s=_START_S + 1)
+    group.await_progress(by=_OWED, timeout_s=40)
+    group.check(promise)
+
+
+def test_one_networks_old_keys_are_its_own_business(chaos_cluster: Take, chaos_plan: Plan) -> None:
+    """
+    Goal: of two networks in one daemon the one that can be served is, whatever ails the other.
+    Runbook: both run on keys as an older release left them, one chained and one unchained; one of
+        three members is upgraded; another one is killed, which leaves it and one more.
+    Success: the chained network makes a round at least every 8 s.
+    """
+    system = beacon(3, threshold=2, networks=(DEFAULT, _SECOND))
+    schemes = {DEFAULT: system.settings["scheme"], _SECOND: _UNCHAINED}
+    group = chaos_cluster(_with_keys_of(chaos_plan.inputs["vintage"], system, schemes))
+    promise = a_fault_in_one_network_leaves_the_others_on_time(DEFAULT, bound_s=_WITHIN_S)
+    apply(Upgrade("n1", to=chaos_plan.inputs["to"]), to=group, may_exit=True, asks=True)
+    _await_up_or_down(group, "n1")
+    with inject(Kill("n3"), into=group) as fault:
+        fault.await_felt(timeout_s=10)
+        group.hold(_WITHIN_S + 1)
+    group.check(promise)
