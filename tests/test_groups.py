@@ -67,6 +67,16 @@ def test_those_of_a_letter_run_together_and_are_shown_in_order(tmp_path: Path) -
     assert table(lines) == dict.fromkeys(("first", "second", "third"), "ok")
 
 
+def test_no_more_than_three_run_at_once(tmp_path: Path) -> None:
+    began, ended = tmp_path / "began", tmp_path / "ended"
+    waits = f"touch {began}-%s; {AWAIT % (f'{began}-3', f'{began}-3')}; touch {ended}"
+    groups = [f"a|waits|9|{waits % number}" for number in (1, 2, 3)]
+    groups.append(f"a|last|9|[ -e {ended} ] && echo after one of them")
+    code, lines = run(script(tmp_path, *groups))
+    assert code == 0, lines
+    assert "after one of them" in lines
+
+
 def test_every_group_runs_after_one_that_failed_and_the_code_says_so(tmp_path: Path) -> None:
     groups = ("a|bad|5|exit 7", "a|good|5|echo fine", "b|last|5|echo done")
     code, lines = run(script(tmp_path, *groups))
