@@ -70,6 +70,7 @@ RELEASE = "v2.1.4"
 # Before the genesis of every recorded group: one that is loaded here waits, and dials nobody.
 NOW_S = 1_790_000_000.0
 FUZZED = "fuzzed"
+CALL_S = 60.0
 STORE = "drand.db"
 LENGTHS = {"calls": 25, "requests": 25, "files": 10, "lines": 10}
 EXAMPLES = {"calls": 44, "requests": 20, "files": 30, "lines": 20}
@@ -169,6 +170,12 @@ class Fuzzed(Attacked):
         self.logs[0].lines.clear()
         assert [network.beacon_id for network in self.target.networks()] == ["default"]
         assert self.target.networks()[0].streams == 0
+
+    def rounds_line(self) -> str:
+        """How many rounds were made since it was started, and how many ticks came to nothing."""
+        return (
+            f"{'rounds made by all members so far':<44} {self.rounds:>6}, {self.late} of them late"
+        )
 
     # ---- calls -------------------------------------------------------------------------------
 
@@ -289,14 +296,14 @@ class Fuzzed(Attacked):
         """The name of the code that a call ends with; of a stream, once it has answered at all."""
         try:
             if call.streams:
-                stream = raw.unary_stream(call.path)(data, timeout=10)
+                stream = raw.unary_stream(call.path)(data, timeout=CALL_S)
                 try:
                     async for _ in stream:
                         break
                 finally:
                     stream.cancel()
             else:
-                await raw.unary_unary(call.path)(data, timeout=10)
+                await raw.unary_unary(call.path)(data, timeout=CALL_S)
         except aio.AioRpcError as error:
             code, text = Code(error.code().value[0]), error.details() or ""
             assert code in _EXPECTED, f"{call.path}: {code.spelt}: {text}"
@@ -321,7 +328,7 @@ class Fuzzed(Attacked):
             over.cancel()
             if not answer.done() and writer.can_write_eof():
                 writer.write_eof()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(CALL_S):
                 said = await answer
         except ConnectionError:
             return "reset"
@@ -432,7 +439,7 @@ def test_calls(
                 await fuzzed.make_round()
             for path, mutation, task in under_way:
                 tally.add(path, await task, mutation=mutation)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(CALL_S):
                 while fuzzed.target.networks()[0].streams:
                     await asyncio.sleep(0.001)
 
@@ -443,6 +450,7 @@ def test_calls(
 
     shoot()
     told("calls", tally, record_property, nightly=nightly)
+    record_property(f"{TABLE}beacon: inputs: calls", fuzzed.rounds_line())
 
 
 # ---- requests ----------------------------------------------------------------------------------
@@ -492,6 +500,7 @@ def test_requests(
 
     shoot()
     told("requests", tally, record_property, nightly=nightly)
+    record_property(f"{TABLE}beacon: inputs: requests", fuzzed.rounds_line())
 
 
 # ---- files -------------------------------------------------------------------------------------
@@ -563,13 +572,13 @@ class OneMember:
         metadata = drand.Metadata(beaconID=FUZZED)
         load = drand.LoadBeaconRequest(metadata=metadata)
         try:
-            await self._fuzzed.control.call(calls.LOAD_BEACON, load, timeout_s=10)
+            await self._fuzzed.control.call(calls.LOAD_BEACON, load, timeout_s=CALL_S)
         except CallFailed as error:
             refusal: CallFailed | None = error
         else:
             refusal = None
             end = drand.ShutdownRequest(metadata=metadata)
-            await self._fuzzed.control.call(calls.SHUTDOWN, end, timeout_s=10)
+            await self._fuzzed.control.call(calls.SHUTDOWN, end, timeout_s=CALL_S)
         if refusal is not None:
             assert refusal.code is Code.UNKNOWN
             assert not refusal.text.startswith("Unexpected"), refusal.text
@@ -631,6 +640,7 @@ def test_files(
     fuzzed.attack(unchanged)
     shoot()
     told("files", tally, record_property, nightly=nightly)
+    record_property(f"{TABLE}beacon: inputs: files", fuzzed.rounds_line())
 
 
 # ---- command lines -----------------------------------------------------------------------------
