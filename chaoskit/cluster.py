@@ -286,6 +286,8 @@ class Cluster:
             timeout_s=timeout_s,
             last=lambda: str(self.observers.latest()),
         )
+        with self.meters.discounting():
+            self.wire.survey_again()
         self._record_self("steady")
 
     def await_progress(self, *, by: int, timeout_s: float) -> None:
@@ -393,8 +395,6 @@ class Cluster:
 
     def raise_failure(self) -> None:
         """Raise what ended an observer or a client of the load, if one ended."""
-        self.observers.raise_failure()
-        for watch in self._watches:
-            watch.raise_failure()
-        if self._load is not None:
-            self._load.raise_failure()
+        load = () if self._load is None else (self._load,)
+        for one in (self.observers, *self._watches, *load):
+            one.raise_failure()

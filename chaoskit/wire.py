@@ -10,7 +10,7 @@ before the probe that follows it.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +19,7 @@ from chaoskit.backend import Backend
 from chaoskit.errors import ChaosError
 from chaoskit.handshake import Dial, Outcome, Serving
 from chaoskit.history import Recorder
-from chaoskit.mesh import Mesh
+from chaoskit.mesh import Link, Mesh
 from chaoskit.node import Node
 from chaoskit.system import Port, System
 
@@ -177,29 +177,39 @@ class Wire:
         link not cut, and record each outcome that is new.
         """
         touched = set(around)
+        self._survey([one for one in self._whole() if {one.source, one.target} & touched])
+
+    def survey_again(self) -> None:
+        """
+        Shake hands once more where it failed the last time, as `survey` does: a node that had only
+        just been started then may listen by now.
+        """
+        self._survey([one for one in self._whole() if not self._said.get(one.name, True)])
+
+    def _whole(self) -> list[Link]:
+        """The links that are not cut, with both ends running."""
         running = {name for name, node in self.nodes.items() if node.state == "running"}
         cut = self.mesh.cut_links()
-        pairs = [
-            (link.source, link.target)
+        return [
+            link
             for link in self.mesh.links.values()
-            if {link.source, link.target} & touched
-            and {link.source, link.target} <= running
-            and link.name not in cut
+            if {link.source, link.target} <= running and link.name not in cut
         ]
-        if not pairs:
+
+    def _survey(self, links: Sequence[Link]) -> None:
+        if not links:
             return
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="survey") as pool:
-            outcomes = list(pool.map(lambda pair: self._shake(*pair), pairs))
-        for (source, target), (good, detail) in zip(pairs, outcomes, strict=True):
-            name = f"{source}>{target}"
-            if self._said.get(name, True) != good:
+            outcomes = list(pool.map(lambda link: self._shake(link.source, link.target), links))
+        for link, (good, detail) in zip(links, outcomes, strict=True):
+            if self._said.get(link.name, True) != good:
                 self.recorder.record(
                     "chaoskit",
                     "handshake",
-                    {"source": source, "target": target, "detail": detail},
+                    {"source": link.source, "target": link.target, "detail": detail},
                     kind="ok" if good else "fail",
                 )
-            self._said[name] = good
+            self._said[link.name] = good
 
     def _shake(self, source: str, target: str) -> tuple[bool, str]:
         """Whether a handshake as the source would do it succeeds, and what was met."""

@@ -225,6 +225,23 @@ def test_a_handshake_that_fails_is_said_once_and_so_is_its_end(rig: Rig) -> None
     assert rig.handshakes() == [("a", "b", "fail"), ("a", "b", "ok")]
 
 
+def test_where_it_failed_is_asked_again_and_nowhere_else(rig: Rig) -> None:
+    dialled(rig, "b", failing="a>b")
+    asked = []
+
+    def dial(_: object, source: str, target: str, *, timeout_s: float) -> Any:
+        asked.append(f"{source}>{target}")
+        return SimpleNamespace(kind=Outcome.ACCEPTED)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wire, "dial", dial)
+        rig.wire.survey_again()
+        assert asked == ["a>b"]
+        assert rig.handshakes() == [("a", "b", "fail"), ("a", "b", "ok")]
+        rig.wire.survey_again()
+        assert asked == ["a>b"], "it is good now"
+
+
 # -- modes -------------------------------------------------------------------------------------
 
 
