@@ -63,21 +63,23 @@ def beacon(
     networks: Sequence[str] = (DEFAULT,),
     tls: bool = False,
     terminated: bool = False,
+    genesis_in_s: float = _GENESIS_IN_S,
 ) -> System:
     """
     `nodes` members named n1, n2, ... of one or more networks, `threshold` of them make a round.
 
     `networks` are beacon ids; all members serve all of them in one daemon. With `tls` they dial and
     serve TLS by certificates of the cluster's authority, which v1 alone can; `terminated`, they
-    dial TLS and nginx serves it before them, for v2. Raises ValueError for a threshold that is no
-    majority, or a group of no or too many members.
+    dial TLS and nginx serves it before them, for v2. Nobody dials before genesis, `genesis_in_s`
+    seconds after the dealing. Raises ValueError for a threshold that is no majority, or a group of
+    no or too many members.
     """
     if not nodes // 2 < threshold <= nodes <= _MOST_NODES:
         raise ValueError(f"{threshold} of {nodes} members: a majority of at most {_MOST_NODES}")
 
     def initial_data(placements: Sequence[Placement]) -> Mapping[str, Sequence[InitialFile]]:
         return dealing.deal(
-            placements, threshold=threshold, networks=networks, genesis_in_s=_GENESIS_IN_S
+            placements, threshold=threshold, networks=networks, genesis_in_s=genesis_in_s
         )
 
     return System(
