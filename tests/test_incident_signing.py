@@ -58,9 +58,9 @@ def test_a_threshold_that_makes_rounds_contributes() -> None:
 def test_a_threshold_that_makes_none_does_not_and_the_mute_one_is_named() -> None:
     (found,) = judged(CONTRIBUTES, spared(10, mute="n2"))
     assert "n1 n2 n3 ran from 10.000 to 20.000 s, 0 more than a threshold" in found.text
-    assert found.text.endswith("nobody takes the partials of n2")
+    assert found.text.endswith("nobody took the last partial of n2")
     (found,) = judged(CONTRIBUTES, spared(10))
-    assert "nobody takes" not in found.text
+    assert "nobody took" not in found.text
     assert len(judged(CONTRIBUTES, spared(13))) == 1
     assert judged(CONTRIBUTES, spared(13, until_s=15.0)) == []
 

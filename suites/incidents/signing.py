@@ -119,7 +119,7 @@ def _mute(history: History, stand: Stand) -> str:
         if name in stand.members
     }
     mute = [name for name, by in refused.items() if by == stand.members - {name}]
-    return f"; nobody takes the partials of {' '.join(sorted(mute))}" if mute else ""
+    return f"; nobody took the last partial of {' '.join(sorted(mute))}" if mute else ""
 
 
 def a_member_with_valid_old_keys_starts_and_contributes(

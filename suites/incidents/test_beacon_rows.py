@@ -63,6 +63,7 @@ def _spared(group: Cluster, spare: str, promise: Invariant) -> None:
     with inject(Kill(spare), into=group) as fault:
         fault.await_felt(timeout_s=10)
         await_decided(promise, on=group, timeout_s=_START_S + 3)
+    _await_up_or_down(group, spare)
 
 
 def test_a_member_left_behind_still_signs(chaos_cluster: Take, chaos_plan: Plan) -> None:
@@ -200,4 +201,5 @@ def test_one_networks_old_keys_are_its_own_business(chaos_cluster: Take, chaos_p
     with inject(Kill("n3"), into=group) as fault:
         fault.await_felt(timeout_s=10)
         group.hold(_WITHIN_S + 1)
+    _await_up_or_down(group, "n3")
     group.check(promise)
