@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,12 +11,15 @@ from typing import Any, cast
 import pytest
 
 from chaoskit.cluster import Cluster
+from chaoskit.companion import LOG, Companion
 from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.handshake import Distrust, Outcome, Serving
 from chaoskit.linkevidence import (
     answers_late,
+    calls_fail,
     cannot_pass,
     closes_late,
+    companion_failures,
     failures_of,
     is_distrusted,
     is_reset,
@@ -27,6 +31,7 @@ from chaoskit.linkevidence import (
 from chaoskit.mesh import Link, Shape, delayed, dropped, link_between, refused, reset
 from chaoskit.packetmeters import PacketMeters
 from chaoskit.packets import Traffic
+from chaoskit.rpc import Answer
 from chaoskit.sighting import Probe
 from chaoskit.system import Endpoint, Unobserved
 from chaoskit.wire import Met
@@ -58,6 +63,8 @@ class Wired:
         self.meets = Met(answered=True, kind=Outcome.ANSWERED, took_s=0.001)
         self.close_s = 0.0
         self.seen = Serving(Outcome.TLS, 0.001)
+        self.node: Callable[[str], Any] = lambda _: None
+        self.answer = Answer(200, Outcome.ANSWERED, 0.001)
         self.asked: list[tuple[str, str, float, int]] = []
 
     @property
@@ -73,6 +80,9 @@ class Wired:
 
     def look(self, source: str, target: str, *, timeout_s: float) -> Serving:
         return self.seen
+
+    def call(self, source: str, target: str, *, timeout_s: float) -> Answer:
+        return self.answer
 
     def endpoint(self, node: str) -> Endpoint:
         return Endpoint(node, "127.0.0.1", {})
@@ -100,6 +110,39 @@ def shows(probe: Probe) -> bool | None:
 
 
 # -- probes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (Answer(200, Outcome.ANSWERED, 0.001), False),
+        (Answer(502, Outcome.ANSWERED, 0.001), True),
+        (Answer(0, Outcome.ANSWERED, 0.001), True),
+        (Answer(None, Outcome.TIMED_OUT, 1.0), True),
+        (Answer(None, Outcome.REFUSED, 0.001), None),
+        (Answer(None, Outcome.CLOSED, 0.001), None),
+    ],
+)
+def test_a_call_fails_by_its_status_or_by_silence(
+    wired: Wired, answer: Answer, *, shown: bool | None
+) -> None:
+    """A member that is not up yet behind its proxy has not lost the fault."""
+    wired.answer = answer
+    assert shows(calls_fail(wired.as_cluster, wired.link("n1>n2"))) is shown
+
+
+def test_what_stands_beside_a_node_tells_of_failed_work(wired: Wired, tmp_path: Path) -> None:
+    beside = Companion("image", ("run",), {}, lambda line: line.startswith("failed"))
+    wired.system = replace(wired.system, beside=lambda _: beside)
+    node = SimpleNamespace(log=SimpleNamespace(path=tmp_path / "log"), placement=lambda: None)
+    wired.node = lambda _: node
+    meter = companion_failures(wired.as_cluster, "n1")
+    assert meter.read() == 0
+    (tmp_path / LOG).write_bytes(b"failed once\nwent well \xff\nfailed twice\n")
+    assert meter.read() == 2
+    wired.system = replace(wired.system, beside=None)
+    assert meter.read() == 0
+
 
 MET = {
     "answered": Met(answered=True, kind=Outcome.ANSWERED, took_s=0.001),
