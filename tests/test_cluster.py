@@ -43,6 +43,10 @@ class Watched:
         self.samples: dict[str, Observation | None] = {node: seen() for node in NODES}
         self.sampled_s = 0.0
         self.failure: Exception | None = None
+        self.again = 0
+
+    def asked_again(self) -> None:
+        self.again += 1
 
     def latest(self) -> dict[str, Observation | None]:
         self.raise_failure()
@@ -75,6 +79,7 @@ def idle(tmp_path: Path, watched: Watched) -> Iterator[Cluster]:
         random=Random(1),
     )
     made.observers = cast("Any", watched)
+    made.wire = cast("Any", SimpleNamespace(survey_again=watched.asked_again))
     made.nodes = cast(
         "dict[str, Node]",
         {
@@ -98,9 +103,10 @@ def test_what_was_seen_before_the_call_is_no_steady_state(idle: Cluster, watched
     watched.sampled_s = clock.monotonic()
     with pytest.raises(WaitTimedOut, match=r"waited 0\.1 s for the steady state of still; last"):
         idle.await_steady_state(timeout_s=0.1)
-    assert idle.history().of("cluster") == []
+    assert (idle.history().of("cluster"), watched.again) == ([], 0)
     watched.sampled_s = clock.monotonic() + 60
     idle.await_steady_state(timeout_s=1.0)
+    assert watched.again == 1, "links on which a handshake failed while a node came up"
     assert [one.value["event"] for one in idle.history().of("cluster")] == ["steady"]
 
 
