@@ -3,8 +3,7 @@ The pytest plugin: `--chaos-*` options, fixtures, and verdicts as outcomes.
 
 Owns: one run per pytest session, opened when the first test asks for a cluster; leases per module;
 an experiment per test; a failure in at most six lines; the verdict as a JUnit property. Refuses:
-green for anything but PASS. Loaded by entry point at every start of pytest, so whatever is heavy is
-imported when it is used.
+green for anything but PASS. Loaded at every start of pytest: what is heavy is imported when used.
 """
 
 from __future__ import annotations

@@ -148,11 +148,6 @@ class RehearsalPlan:
                 f"operations/s, seed {self.seed}, about {in_minutes(self.estimate_s)}"
             ),
             f"      order drawn: {', '.join(self.order)}; who leads when a turn comes goes last",
-            *(
-                [f"      on the data of vintage {vintage}"]
-                if (vintage := self.request.vintage)
-                else []
-            ),
         ]
         told = False
         for step in self.steps:
@@ -166,7 +161,8 @@ class RehearsalPlan:
         members = len(self.order)
         match step.kind:
             case StepKind.START:
-                return f"start {members} members at {step.source}; load"
+                on = f" on vintage {vintage}" if (vintage := self.request.vintage) else ""
+                return f"start {members} members at {step.source}{on}; load"
             case StepKind.UPGRADE:
                 through = step.turn + step.size - 1
                 last = " (the leader)" if step.turn == members else ""

@@ -213,6 +213,13 @@ def test_the_printed_plan_numbers_its_steps_and_says_what_each_proves() -> None:
     assert plan.document()["rehearsal"]["steps"][1]["target"] == "1.5.1"
 
 
+def test_a_vintage_is_named_where_the_members_start_on_it() -> None:
+    request = RehearsalRequest("1.4.7", "1.5.1", vintage="0a1b2c3d4e5f")
+    plan = make_plan(system(), request, seed="51c2")
+    assert any("at 1.4.7 on vintage 0a1b2c3d4e5f; load" in line for line in plan.lines())
+    assert plan.document()["rehearsal"]["vintage"] == "0a1b2c3d4e5f"
+
+
 def test_the_leader_goes_last() -> None:
     roles = {"s1": "leader", "s2": "follower", "s3": "follower"}
     order = ("s1", "s2", "s3")
