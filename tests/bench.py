@@ -26,11 +26,15 @@ from chaoskit import clock
 from chaoskit.engine import Engine
 from chaoskit.hostfacts import host_facts, in_words
 from chaoskit.session import Choices, Session, draw_seed, open_session
+from suites.beacon.system import beacon
 from suites.etcd.system import SYSTEM as ETCD
 from suites.toys.system import toys
+from tests.bench_beacon import catching_up, cost_of_a_round, one_operation_s
 from tests.bench_costs import hop, idle
 from tests.bench_faults import cycles
 from tests.bench_judge import events_a_second
+from tests.bench_nodes import compared as members_compared
+from tests.bench_nodes import mebibytes, started
 from tests.bench_start import accepts_a_put, compared, says_ready
 
 ROOT = Path(__file__).parent.parent
@@ -41,6 +45,19 @@ MOST_TOYS = 12
 IDLE_S = 10.0
 ECHOES = 5000
 EVENTS = 100_000
+BEACON_RELEASE = "v2.1.4"
+GROUPS = ((5, 3), (12, 7))
+BEACON_ROUNDS = 50
+CAUGHT_UP = 300
+OPERATIONS = 100
+PROCESSES_AIM_S = 1.5
+MEMORY_AIM_MIB = 60
+# What one operation took, in ms of one core, when blspy was chosen; by members, threshold, scheme.
+OPERATIONS_MS = {
+    (5, 3, "pedersen-bls-chained"): {"verify": 1.90, "recover": 1.24},
+    (12, 7, "pedersen-bls-chained"): {"recover": 2.57},
+    (5, 3, "bls-unchained-g1-rfc9380"): {"verify": 1.95, "recover": 0.86},
+}
 AIMS_S = {"Isolate": 0.020, "Kill": 0.200, "Pause": 0.200, "SlowStorage": 1.0}
 
 
@@ -159,6 +176,76 @@ def judging(_: Session, __: int) -> Iterator[Figure]:
     )
 
 
+def beacons(session: Session, times: int) -> Iterator[Figure]:
+    """Members of a beacon's group: what a round costs them, and how soon they are there."""
+    yield from _rounds()
+    for count, threshold in GROUPS:
+        load = _load()
+        own, peer = members_compared(
+            session, beacon(count, threshold=threshold), BEACON_RELEASE, rounds=times
+        )
+        ratio = statistics.median(own) / statistics.median(peer)
+        what = f"{count} beacon members, mesh and observers"
+        yield Figure(what, _times(own), f"raw calls: {_times(peer)}", ratio, None, load)
+    with _session("process") as processes:
+        load = _load()
+        took = [started(processes, beacon(), BEACON_RELEASE) for _ in range(times)]
+    seconds = [took_s for took_s, _ in took]
+    memory = mebibytes([each for _, held in took for each in held])
+    for what, ours, limit, ratio in (
+        (
+            "5 beacon members as processes",
+            _times(seconds),
+            f"limit {PROCESSES_AIM_S:g} s",
+            statistics.median(seconds) / PROCESSES_AIM_S,
+        ),
+        (
+            "memory of a beacon member, most",
+            f"{max(memory):.0f} MiB",
+            f"limit {MEMORY_AIM_MIB} MiB",
+            max(memory) / MEMORY_AIM_MIB,
+        ),
+    ):
+        yield Figure(what, ours, limit, ratio, 1.0, load)
+
+
+def _rounds() -> Iterator[Figure]:
+    """What rounds cost, beside their signatures, and an operation beside what it was once."""
+    for count, threshold in GROUPS:
+        load = _load()
+        cost = cost_of_a_round(count, threshold, "pedersen-bls-chained", BEACON_ROUNDS)
+        yield Figure(
+            f"a beacon's round, processor of each of {count}",
+            f"{cost.node_s * 1e3:.1f} ms",
+            f"its signatures alone {cost.alone_s * 1e3:.1f} ms",
+            cost.node_s / cost.alone_s,
+            1.6,
+            load,
+        )
+    load = _load()
+    found = catching_up(CAUGHT_UP)
+    yield Figure(
+        f"{CAUGHT_UP} rounds fetched, processor of both ends",
+        f"{found.spent_s:.2f} s ({found.rounds / found.took_s:.0f} rounds/s)",
+        f"their signatures alone {found.alone_s:.2f} s",
+        found.spent_s / found.alone_s,
+        None,
+        load,
+    )
+    for (count, threshold, scheme), known_ms in OPERATIONS_MS.items():
+        load = _load()
+        took_s = one_operation_s(count, threshold, scheme, OPERATIONS)
+        for name, was_ms in known_ms.items():
+            yield Figure(
+                f"{name}, {threshold} of {count}, {scheme}",
+                f"{took_s[name] * 1e3:.2f} ms",
+                f"blspy when it was chosen {was_ms:.2f} ms",
+                took_s[name] * 1e3 / was_ms,
+                None,
+                load,
+            )
+
+
 HEAD = ("figure", "ours", "peer or limit", "ratio", "at most", "", "load")
 
 
@@ -174,10 +261,16 @@ def table(figures: Sequence[Figure]) -> list[str]:
 
 
 @contextmanager
-def _session() -> Iterator[Session]:
+def _session(backend: str = "docker") -> Iterator[Session]:
     """A run in a folder that goes with it: figures are not kept as runs."""
     with tempfile.TemporaryDirectory(prefix="chaoskit-bench-runs-") as folder:
-        choices = Choices(seed=draw_seed(), project=ROOT, runs=Path(folder), command="make bench")
+        choices = Choices(
+            seed=draw_seed(),
+            project=ROOT,
+            runs=Path(folder),
+            command="make bench",
+            backend=backend,
+        )
         with open_session(choices, system="bench", say=_say) as session:
             yield session
 
@@ -198,7 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5, help="starts of each kind")
     parser.add_argument("--faults", type=int, default=15, help="injections of each kind")
-    parser.add_argument("--only", default="", help="starts, faults, costs or judging")
+    parser.add_argument("--only", default="", help="starts, faults, costs, judging or beacon")
     parser.add_argument("--write", action="store_true", help="put the table into docs/figures.md")
     chosen = parser.parse_args()
     groups: dict[str, tuple[Callable[[Session, int], Iterator[Figure]], int]] = {
@@ -206,6 +299,7 @@ def main() -> None:
         "faults": (faults, chosen.faults),
         "costs": (costs, 0),
         "judging": (judging, 0),
+        "beacon": (beacons, chosen.rounds),
     }
     engine = Engine()
     machine = f"{in_words(host_facts())}, Docker {engine.version()}, {clock.utc_now():%Y-%m-%d}"

@@ -1,9 +1,9 @@
 """
 What a beacon node costs: processor time and time to a round, beside its signatures' arithmetic.
 
-Owns: five members in this process, on loopback, whose clock jumps from round to round; a count of
-the operations on signatures that they did; the same operations alone, in the same run. Run as
-`python -m tests.bench_beacon`; printed, never asserted.
+Owns: members in this process, on loopback, whose clock jumps from round to round; a count of the
+operations on signatures that they did; the same operations alone, in the same run; what one
+operation takes. Run as `python -m tests.bench_beacon`; printed, never asserted.
 """
 
 from __future__ import annotations
@@ -127,17 +127,94 @@ def cost_of_a_round(members: int, threshold: int, scheme: str, rounds: int) -> C
     return Cost(spent_s / each, alone_s / each, statistics.median(took_s), operations)
 
 
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """Rounds that a member fetched in `took_s`; processor seconds of it and its peer, and alone."""
+
+    rounds: int
+    took_s: float
+    spent_s: float
+    alone_s: float
+
+
+async def _fetched(members: Members, rounds: int) -> tuple[float, float, Counter[str]]:
+    """A threshold of members makes rounds; one more starts without any and fetches them."""
+    clock = MovedClock(NOW_S)
+    group = members.dealt.group
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        networks = [
+            (await enter(running(options_for(folder), clock)))[0].networks()[0]
+            for folder in members.folders[: group.threshold]
+        ]
+        for number in range(1, rounds + 1):
+            clock.move_to(group.schedule.time_of(number))
+            await asyncio.gather(*(network.wait_for(number, 30.0) for network in networks))
+        await asyncio.sleep(0.2)
+        with _counted() as counts:
+            began_s, spent_s = time.monotonic(), time.process_time()
+            late, _ = await enter(running(options_for(members.folders[-1]), clock))
+            await late.networks()[0].wait_for(rounds, 120.0)
+            took_s, spent_s = time.monotonic() - began_s, time.process_time() - spent_s
+        assert late.networks()[0].last().round == rounds
+    return took_s, spent_s, counts
+
+
+def catching_up(rounds: int) -> CaughtUp:
+    """Let a member of five that has no round fetch so many from the three that made them."""
+    with tempfile.TemporaryDirectory() as root:
+        dealt = deal_members(Path(root), 5, 3, genesis_in_s=1, now_s=NOW_S)
+        took_s, spent_s, operations = asyncio.run(_fetched(dealt, rounds))
+    return CaughtUp(rounds, took_s, spent_s, _alone_s(dealt, operations))
+
+
+def one_operation_s(members: int, threshold: int, scheme: str, times: int) -> dict[str, float]:
+    """Median processor seconds of one `verify`, and of one `recover`."""
+    with tempfile.TemporaryDirectory() as root:
+        dealt = deal_members(Path(root), members, threshold, scheme=scheme, now_s=NOW_S).dealt
+    group = dealt.group
+    signings = [GroupSigning(group, share) for _, share in dealt.members]
+    partials = [signing.sign(1, group.genesis_seed) for signing in signings]
+    # not the first ones: some of the weights of neighbours are small numbers, which is cheaper
+    chosen = partials[-threshold:]
+    signature = signings[0].recover(chosen)
+    acts: dict[str, Callable[[], object]] = {
+        "recover": lambda: signings[0].recover(chosen),
+        "verify": lambda: signings[0].verify(1, group.genesis_seed, signature),
+    }
+    spent: dict[str, list[float]] = {
+        name: [_spent_s(act) for _ in range(times)] for name, act in acts.items()
+    }
+    return {name: statistics.median(one) for name, one in spent.items()}
+
+
+def _spent_s(act: Callable[[], object]) -> float:
+    began_s = time.process_time()
+    act()
+    return time.process_time() - began_s
+
+
 def main() -> None:
     """Print it for a scheme of each kind."""
-    for scheme in ("pedersen-bls-chained", "bls-unchained-g1-rfc9380"):
-        cost = cost_of_a_round(5, 3, scheme, 50)
+    for members, threshold, scheme in (
+        (5, 3, "pedersen-bls-chained"),
+        (5, 3, "bls-unchained-g1-rfc9380"),
+        (12, 7, "pedersen-bls-chained"),
+    ):
+        cost = cost_of_a_round(members, threshold, scheme, 50)
         sys.stdout.write(
-            f"{scheme}: {cost.node_s * 1000:.1f} ms of processor a member and round, "
+            f"{members} members, {scheme}: "
+            f"{cost.node_s * 1000:.1f} ms of processor a member and round, "
             f"{cost.alone_s * 1000:.1f} ms for its signatures alone, "
-            f"ratio {cost.node_s / cost.alone_s:.2f}; all five have a round after "
+            f"ratio {cost.node_s / cost.alone_s:.2f}; all have a round after "
             f"{cost.made_s * 1000:.0f} ms; load {os.getloadavg()[0]:.1f}; "
             f"{dict(cost.operations)}\n"
         )
+    found = catching_up(200)
+    sys.stdout.write(
+        f"catching up: {found.rounds / found.took_s:.0f} rounds/s, {found.spent_s:.2f} s of "
+        f"processor for {found.rounds}, {found.alone_s:.2f} s for their signatures alone\n"
+    )
 
 
 if __name__ == "__main__":

@@ -124,8 +124,21 @@ class Raw:
                     [node, "localhost"], [self.plan.nodes[node], "127.0.0.1"]
                 )
             for file in self.system.files(self._placement(node)):
-                (config / file.path).write_bytes(file.content)
-                os.chown(config / file.path, *NODE_OWNER)
+                self._leave(config, file.path, file.content)
+        placements = [self._placement(node) for node in self.system.nodes]
+        for node, files in self.system.initial_data(placements).items():
+            for given in files:
+                self._leave(self.folder / node / "data", given.path, given.content)
+
+    def _leave(self, folder: Path, path: str, content: bytes) -> None:
+        """Write a file for the node to own, with the folders above it."""
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        for made in (file, *file.parents):
+            if made == folder:
+                break
+            os.chown(made, *NODE_OWNER)
 
     def _placement(self, node: str) -> Placement:
         return Placement(
