@@ -229,6 +229,9 @@ def rows(
         bool, typer.Option("--swap", help="swap the two labels: every verdict must swap")
     ] = False,
     short: Annotated[bool, typer.Option("--short", help="the short form of each row")] = False,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, help="so many halves at a time, each with a cluster")
+    ] = 1,
     seed: Seed = None,
     chaos_image: Images = None,
     runs: Runs = _RUNS,
@@ -242,6 +245,7 @@ def rows(
             choices=_choices(seed, chaos_image, runs),
             swap=swap,
             short=short,
+            at_once=at_once,
             say=say,
         )
     raise typer.Exit(outcome.exit_code)
