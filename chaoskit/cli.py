@@ -119,7 +119,8 @@ def demo(
     with _answering():
         choices = _choices(seed, chaos_image, runs)
         shown = load(system, project=choices.project)
-        label = _release(shown.system, release or shown.system.releases[-1].label)
+        newest = shown.system.releases[-1].label
+        label = _release(shown.system, release or shown.release or newest)
         verdict = play(shown, choices, release=label, say=say)
     raise typer.Exit(exit_code(verdict))
 

@@ -54,13 +54,15 @@ class Demo:
     """
     What is shown of a system: the acts, in order, and how much progress is awaited in each.
 
-    `step` is what the system's progress is counted in, as people call one of it.
+    `step` is what the system's progress is counted in, as people call one of it; `release` the one
+    that is shown unless another is asked for, the newest where it is empty.
     """
 
     system: System
     acts: tuple[Act, ...] = ACTS
     progress: int = 60
     step: str = "step"
+    release: str = ""
 
 
 def load(name: str | None, *, project: Path) -> Demo:

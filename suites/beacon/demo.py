@@ -28,4 +28,5 @@ DEMO = Demo(
     ),
     progress=3,
     step="round",
+    release="v1.5.8",
 )
