@@ -35,16 +35,21 @@ def test_links_that_were_cut_come_back(
         inject(Isolate("n1", style="refused"), into=group),
         inject(Bridge("n2", "n3", style="refused"), into=group),
     ):
-        for name in group.nodes:
-            apply(Restart(name, how="stop"), to=group)
-        group.await_that(
-            lambda: all(_out_of_reach(group, name) for name in group.nodes),
-            what="every member to tell of both others",
-            timeout_s=30,
-        )
+        _restart_all(group)
     with suppress(WaitTimedOut):  # for the judge to say
         group.await_steady_state(timeout_s=_AFTER_S)
     group.check(recovered_within(30))
+
+
+def _restart_all(group: Cluster) -> None:
+    """Restart each member, and wait until each has told of all others."""
+    for name in group.nodes:
+        apply(Restart(name, how="stop"), to=group)
+    group.await_that(
+        lambda: all(_out_of_reach(group, name) for name in group.nodes),
+        what="every member to tell of all others",
+        timeout_s=30,
+    )
 
 
 def _out_of_reach(group: Cluster, name: str) -> bool:
