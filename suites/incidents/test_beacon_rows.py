@@ -1,4 +1,4 @@
-"""Rows of the beacon's outage that need no TLS: A2, A3, A4, A4b, and A14."""
+"""Rows of the beacon's outage that need no TLS: A1, A2, A3, A4, A4b, A14, and C2."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from faults.restarting import Restart
 from faults.upgrade import Upgrade
 from suites.beacon import dealing
 from suites.beacon.system import DEFAULT, beacon
+from suites.incidents.alarms import an_alarm_comes_before_the_last_spare_is_lost, note_alarms
 from suites.incidents.deciding import await_decided
 from suites.incidents.signing import (
     a_failing_or_repeated_command_never_changes_the_private_scalar,
@@ -80,6 +81,30 @@ def test_a_member_left_behind_still_signs(chaos_cluster: Take, chaos_plan: Plan)
     _spared(group, "n3", promise)
     group.await_progress(by=_OWED, timeout_s=40)
     group.check(promise, recovered_within(20))
+
+
+def test_each_step_of_an_upgrade_keeps_the_margin(chaos_cluster: Take, chaos_plan: Plan) -> None:
+    """
+    Goal: while members go from release to release, any threshold of them makes rounds.
+    Runbook: of four members two go, one after the other, to the next release; the others follow
+        unless it is the last one. There one more is killed, which leaves a threshold of both.
+    Success: a round at least every 8 s.
+    """
+    group = chaos_cluster(beacon(4, threshold=3))
+    promise = every_running_member_contributes(within_s=_WITHIN_S)
+    *between, last = chaos_plan.inputs["way"].split()
+    for label in between:
+        for names in (("n1",), ("n2",), ("n3", "n4")):
+            apply(Upgrade(names, to=label), to=group)
+            group.await_progress(by=1, timeout_s=20)
+    for name in ("n1", "n2"):
+        apply(Upgrade(name, to=last), to=group)
+        with suppress(WaitTimedOut):  # for the judge to say
+            group.await_progress(by=3, timeout_s=_WITHIN_S + 1)
+    _spared(group, "n4", promise)
+    with suppress(WaitTimedOut):  # the same
+        group.await_progress(by=_OWED, timeout_s=2 * _OWED)
+    group.check(promise)
 
 
 def test_a_command_leaves_the_key_alone(chaos_cluster: Take, chaos_plan: Plan) -> None:
@@ -203,3 +228,26 @@ def test_one_networks_old_keys_are_its_own_business(chaos_cluster: Take, chaos_p
         group.hold(_WITHIN_S + 1)
     _await_up_or_down(group, "n3")
     group.check(promise)
+
+
+def test_an_alarm_comes_before_it_is_too_late(chaos_cluster: Take, chaos_plan: Plan) -> None:
+    """
+    Goal: a group that decays to one spare signer tells its operators.
+    Runbook: six members run, four of them are a threshold; one is killed for two and a half of
+        the alarm's intervals (drand's: a minute).
+    Success: a member's own alarm within two intervals, and none while all run.
+    """
+    interval_s = float(chaos_plan.inputs["alarm_interval_s"])
+    system = beacon(6, threshold=4)
+
+    def environment(placement: Placement) -> dict[str, str]:
+        return dict(system.environment(placement)) | {"DRAND_ALARM_INTERVAL": f"{interval_s:g}s"}
+
+    group = chaos_cluster(replace(system, environment=environment))
+    group.hold(2.5 * interval_s)
+    with inject(Kill("n6"), into=group) as fault:
+        fault.await_felt(timeout_s=10)
+        group.hold(2 * interval_s + 4)
+    _await_up_or_down(group, "n6")
+    note_alarms(group)
+    group.check(an_alarm_comes_before_the_last_spare_is_lost(interval_s=interval_s))
