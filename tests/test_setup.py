@@ -1,5 +1,5 @@
 """
-The set-up scripts under docker/, the locks, the Dockerfiles, and the groups of `make test`.
+The set-up scripts under docker/, the locks and the Dockerfiles.
 
 Programs that a script calls are replaced by ones of the test on PATH, so that nothing of this host
 is changed; where the engine's own folder in /run matters, the script runs in a mount namespace in
@@ -430,7 +430,14 @@ def test_an_image_that_is_there_is_not_built_again_and_says_what_it_is(
 
 def test_there_is_one_small_dockerfile_an_image_for_either_builder() -> None:
     dockerfiles = sorted(DOCKER.glob("*/Dockerfile"))
-    assert [file.parent.name for file in dockerfiles] == ["base", "beacon", "etcd", "nats", "toys"]
+    assert [file.parent.name for file in dockerfiles] == [
+        "base",
+        "beacon",
+        "etcd",
+        "nats",
+        "nginx",
+        "toys",
+    ]
     for file in dockerfiles:
         text = file.read_text()
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
@@ -472,42 +479,7 @@ def test_what_users_need_is_locked_alike_for_developers() -> None:
     assert pins("docker/beacon/requirements.lock") < pins("requirements-dev.lock")
 
 
-# ---- the groups of make test
-
-
-def _groups(folder: Path, *lines: str) -> Path:
-    text = (ROOT / ".ci" / "groups").read_text()
-    listed = "GROUPS_OF_TEST=(\n" + "\n".join(f"'{line}'" for line in lines) + "\n)"
-    file = folder / ".ci" / "groups"
-    file.parent.mkdir()
-    file.write_text(re.sub(r"GROUPS_OF_TEST=\(\n.*?\n\)", listed, text, flags=re.DOTALL))
-    file.chmod(0o755)
-    return file
-
-
-def test_a_group_that_fails_fails_the_whole_but_not_the_next(host: Host, tmp_path: Path) -> None:
-    groups = _groups(tmp_path, "first|1|exit 5", "second|1|echo ran")
-    done = host.run([groups])
-    assert done.returncode == 1
-    assert "ran" in done.stdout.splitlines()
-    assert re.search(r"^first .* FAILED \(5\)$", done.stdout, re.MULTILINE)
-    assert re.search(r"^second +\d+\.\d s of +60 s +ok$", done.stdout, re.MULTILINE)
-    assert host.run([groups, "second"]).returncode == 0
-
-
-def test_a_group_that_is_not_there_is_no_success(host: Host, tmp_path: Path) -> None:
-    done = host.run([_groups(tmp_path, "first|1|true"), "frist"])
-    assert done.returncode == 2
-    assert "first" in done.stderr
-
-
-def test_a_group_without_end_is_ended(host: Host, tmp_path: Path) -> None:
-    groups = _groups(tmp_path, "endless|0|sleep 30")
-    text = groups.read_text().replace("budget_minutes * 180", "1")
-    groups.write_text(text)
-    done = host.run([groups])
-    assert done.returncode == 1
-    assert "ended after" in done.stdout
+# ---- make
 
 
 def test_every_step_that_make_names_is_a_script() -> None:
