@@ -257,7 +257,7 @@ def count(project: Path, state: tally.State, one: Compared, form: Form, *, at_on
 
 def heading() -> list[str]:
     """The table's head."""
-    return [f"{'row':<5}{'half':<8}{'expected':<10}{'got':<9}{'by':<56}{'s':>7}  run"]
+    return [f"{'row':<12}{'half':<8}{'expected':<10}{'got':<9}{'by':<64}{'s':>7}  run"]
 
 
 def lines(one: Compared, *, swap: bool) -> list[str]:
@@ -265,8 +265,8 @@ def lines(one: Compared, *, swap: bool) -> list[str]:
     outcome = one.outcome
     also = f" +{len(outcome.by) - 1}" if len(outcome.by) > 1 else ""
     row = (
-        f"{one.row.name:<5}{one.side:<8}{one.expected.verdict:<10}{outcome.verdict:<9}"
-        f"{one.finder + also:<56}{outcome.duration_s:>7.1f}  {_shown(outcome.folder)}"
+        f"{one.row.name:<12}{one.side:<8}{one.expected.verdict:<10}{outcome.verdict:<9}"
+        f"{one.finder + also:<64}{outcome.duration_s:>7.1f}  {_shown(outcome.folder)}"
     )
     found = [row.rstrip()]
     if swap and _as_it_must(one, swap=True):
