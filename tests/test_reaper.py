@@ -87,6 +87,14 @@ class Run:
         """Whatever process of the run lives, the reaper apart."""
         return tuple(identity.marked(f"CHAOSKIT_RUN={self.name}"))
 
+    def await_process(self) -> None:
+        """
+        Wait for the one process that it starts.
+
+        Popen returns when the child's descriptors are closed, before it has its environment.
+        """
+        wait_until(lambda: len(self.processes()) == 1, what="the one process", timeout_s=5.0)
+
     def is_clean(self) -> bool:
         return not any((self.processes(), *self.scratch.iterdir(), *self.state.iterdir()))
 
@@ -192,7 +200,7 @@ def test_whatever_ends_its_parent_it_clears_up(
 ) -> None:
     run = start(WATCHED)
     keeper = keeper_of(run)
-    assert len(run.processes()) == 1
+    run.await_process()
     (os.kill if whom == "process" else os.killpg)(run.process.pid, number)
     run.end()
     run.await_clean()
@@ -334,7 +342,7 @@ def test_a_kept_run_whose_parent_is_killed_is_kept(start: Start) -> None:
         what="the reaper to become the keeper",
         timeout_s=10.0,
     )
-    assert len(run.processes()) == 1
+    run.await_process()
     assert keeper.standing() is Standing.ALIVE
     assert len(remove_run(run.name, run.state, None).removed) == 2
     await_dead(keeper)
