@@ -1,7 +1,7 @@
 """
 The suites and the short rows, N times in a row, counted up in soak.json.
 
-Usage: python tests/soak.py [--times N] [--only suites|rows] [--at-once N] [--nightly]
+Usage: python tests/soak.py [--times N] [--only suites|rows] [--rows ROW...] [--at-once N] [--nightly]
 
 Runs what `make test` runs of them (`make soak N=10`), with --nightly all of the suites. Clusters
 wait most of the time, so some are up at once: parts of the suites, each in a pytest of its own,
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,10 +101,10 @@ def suites_round(runs: Path, seed: str, at_once: int, *, nightly: bool) -> list[
     return [*entries, tally.Entry("suites", whole, "", passed, took_s, at_once=at_once)]
 
 
-def rows_round(runs: Path, seed: str, at_once: int) -> bool:
-    """Run every row's short form once; `chaoskit rows` counts them itself."""
+def rows_round(runs: Path, names: Sequence[str], seed: str, at_once: int) -> bool:
+    """Run the short form of these rows once, of all if none; `chaoskit rows` counts them itself."""
     choices = Choices(seed=seed, project=ROOT, runs=runs, command="make soak")
-    ran = run_rows((), choices=choices, swap=False, short=True, at_once=at_once, say=say)
+    ran = run_rows(names, choices=choices, swap=False, short=True, at_once=at_once, say=say)
     return ran.exit_code == 0
 
 
@@ -120,6 +121,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="count up how the suites and rows come out")
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--only", choices=["suites", "rows"])
+    parser.add_argument("--rows", nargs="+", default=(), metavar="ROW", help="all unless given")
     parser.add_argument("--at-once", type=int, default=_AT_ONCE, help="clusters up at a time")
     parser.add_argument("--nightly", action="store_true", help="all tests of the suites")
     asked = parser.parse_args()
@@ -134,7 +136,7 @@ def main() -> int:
             tally.add(ROOT / tally.FILE, state, tuple(entries))
             good = good and all(entry.as_expected for entry in entries)
         if asked.only != "suites":
-            good = rows_round(ROOT / "runs", seed, asked.at_once) and good
+            good = rows_round(ROOT / "runs", asked.rows, seed, asked.at_once) and good
         for line in summary(state):
             say(line)
         say(f"round {number} took {clock.monotonic() - began_s:.0f} s")
