@@ -1,7 +1,8 @@
 """
 The suites and the short rows, N times in a row, counted up in soak.json.
 
-Usage: python tests/soak.py [--times N] [--only suites|rows] [--rows ROW...] [--at-once N] [--nightly]
+Usage: python tests/soak.py [--times N] [--only suites|rows] [--rows ROW...] [--at-once N]
+           [--nightly]
 
 Runs what `make test` runs of them (`make soak N=10`), with --nightly all of the suites. Clusters
 wait most of the time, so some are up at once: parts of the suites, each in a pytest of its own,
