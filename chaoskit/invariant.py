@@ -23,12 +23,15 @@ class Violation:
     One way in which a promise was broken: a sentence with values, and its events' indices.
 
     `excusable` says that a machine that stalled may be to blame, as for any missed deadline. It is
-    False where a process ended or an answer said no: those come from no stall.
+    False where a process ended or an answer said no: those come from no stall. `span_s` is the
+    time in which a deadline ran, in seconds of the run, where its events do not bound it: a stall
+    that was over by then made nothing late.
     """
 
     text: str
     events: tuple[int, ...]
     excusable: bool = True
+    span_s: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.events:

@@ -104,7 +104,7 @@ def _stall_behind(
     """The measurement that may explain a missed deadline: it overlaps the violation's own time."""
     if not violation.excusable:
         return None
-    known = [times[index] for index in violation.events if index in times]
+    known = violation.span_s or [times[index] for index in violation.events if index in times]
     if not known:
         return None
     for from_s, to_s, event in stalls:

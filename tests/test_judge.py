@@ -162,6 +162,23 @@ def test_a_stall_within_a_long_violation_excuses_it() -> None:
     assert judge(tape.history(), [long]).verdict is Verdict.INFRA
 
 
+@pytest.mark.parametrize(
+    ("span_s", "verdict"),
+    [
+        ((6.5, 8.0), Verdict.FAIL),  # the stall was over before the deadline ran
+        ((5.0, 8.0), Verdict.INFRA),
+        ((1.0, 2.5), Verdict.FAIL),
+    ],
+)
+def test_only_a_stall_while_the_deadline_ran_excuses_it(
+    span_s: tuple[float, float], verdict: Verdict
+) -> None:
+    tape = stalled(over=(False, True, False))
+    late = Violation("late", (at(tape, 2.0), at(tape, 8.0)), span_s=span_s)
+    long = Invariant("it_holds", Kind.LIVENESS, lambda _: [late])
+    assert judge(tape.history(), [long]).verdict is verdict
+
+
 def test_a_stall_excuses_no_exit_and_no_refusal() -> None:
     tape = stalled(over=(False, True, False))
     ended = Violation("it ended", (at(tape, 4.0),), excusable=False)

@@ -57,6 +57,7 @@ def test_a_round_that_is_late_is_found(late_s: float, found: int) -> None:
     assert len(named) == found
     if found:
         assert "round 10 was due at 9.000 s and there at 12.200 s" in named[0].text
+        assert named[0].span_s == pytest.approx((9.0, 12.2)), "a stall before cannot be to blame"
 
 
 def test_a_chain_that_stops_for_good_is_found() -> None:
@@ -67,6 +68,7 @@ def test_a_chain_that_stops_for_good_is_found() -> None:
     violations = judged(KEEP_TIME, tape.history())
     assert [one.text.split()[1] for one in violations[:2]] == ["10", "11"]
     assert "there never" in violations[0].text
+    assert violations[0].span_s == pytest.approx((9.0, 12.0))
 
 
 def halt(*, from_s: float, to_s: float) -> BeaconTape:

@@ -147,7 +147,9 @@ class _Pace:
             f"{self.soon_s:g} s, while {' '.join(sorted(stretch.voters))} were a threshold "
             f"({stretch.start_s:.3f} to {stretch.end_s:.3f} s)"
         )
-        return [Violation(text, (stretch.cause, *(() if one is None else one.events)))]
+        events = (stretch.cause, *(() if one is None else one.events))
+        shown_s = due_s + self.soon_s if one is None else one.time_s
+        return [Violation(text, events, span_s=(due_s, shown_s))]
 
 
 def _first_shown(shown: Sequence[Shown]) -> Mapping[int, Shown]:
