@@ -59,6 +59,7 @@ def test_a_threshold_that_makes_none_does_not_and_the_mute_one_is_named() -> Non
     (found,) = judged(CONTRIBUTES, spared(10, mute="n2"))
     assert "n1 n2 n3 ran from 10.000 to 20.000 s, 0 more than a threshold" in found.text
     assert found.text.endswith("nobody took the last partial of n2")
+    assert found.span_s == pytest.approx((10.0, 20.0)), "a stall of the machine in it would excuse"
     (found,) = judged(CONTRIBUTES, spared(10))
     assert "nobody took" not in found.text
     assert len(judged(CONTRIBUTES, spared(13))) == 1

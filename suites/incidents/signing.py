@@ -38,12 +38,15 @@ class Stand:
     cause: int
     rounds_s: tuple[float, ...]
 
+    def wait(self) -> tuple[float, float]:
+        """The longest time without a new round: from when to when."""
+        times_s = pairwise((self.start_s, *self.rounds_s, self.end_s))
+        return max(times_s, key=lambda one: one[1] - one[0])
+
     def longest_wait_s(self) -> float:
-        """The longest time without a new round."""
-        return max(
-            later - earlier
-            for earlier, later in pairwise((self.start_s, *self.rounds_s, self.end_s))
-        )
+        """How long that was."""
+        from_s, to_s = self.wait()
+        return to_s - from_s
 
     def has_made(self) -> bool:
         """Whether a round was made in it: the first that is shown may be older."""
@@ -95,6 +98,7 @@ def every_running_member_contributes(*, within_s: float) -> Invariant:
                 f"{one.spare} more than a threshold, and no round was made for "
                 f"{one.longest_wait_s():.3f} s: not all of them contribute{_mute(history, one)}",
                 (one.cause,),
+                span_s=one.wait(),
             )
             for one in stands
             if one.longest_wait_s() > within_s
@@ -167,6 +171,7 @@ def a_member_with_valid_old_keys_starts_and_contributes(
                 Violation(
                     f"{told}: no round for {one.longest_wait_s():.3f} s when each needed it",
                     (*events, one.cause),
+                    span_s=one.wait(),
                 )
                 for one in mute
             ]
@@ -186,7 +191,7 @@ def a_failing_or_repeated_command_never_changes_the_private_scalar(
     A failing or repeated command never changes the private scalar on disk.
 
     Safety. Source: whoever has another scalar than the group knows is no member of it any more.
-    Judged from the notes that a test makes of it , two of one member at least.
+    Judged from the notes that a test makes of it, two of one member at least.
     """
     notes: dict[str, list[Event]] = {}
     for event in history.of("note"):
