@@ -148,14 +148,18 @@ def run(plan: Plan, *, on: Cluster) -> None:
     """
     Carry out a plan's steps at their times on a cluster; overlapping faults may overlap.
 
+    A fault is in force for as long as its step says: the time that it takes to inject one and to
+    see that it is there moves all that comes later.
+
     Faults still in force when something raises are healed, the last first.
     """
-    begun_s = on.recorder.now_s()
+    begun_s, moved_s = on.recorder.now_s(), 0.0
     with ExitStack() as everything:
         open_faults: dict[int, ExitStack] = {}
         for at_s, begins, place in _moments(plan.steps):
             step = plan.steps[place]
-            on.hold(max(0.0, begun_s + at_s - on.recorder.now_s()))
+            due_s = begun_s + at_s + moved_s
+            on.hold(max(0.0, due_s - on.recorder.now_s()))
             if not begins:
                 open_faults.pop(place).close()
                 continue
@@ -166,3 +170,4 @@ def run(plan: Plan, *, on: Cluster) -> None:
             one = everything.enter_context(ExitStack())
             one.enter_context(inject(action, into=on, may_exit=step.may_exit))
             open_faults[place] = one
+            moved_s += on.recorder.now_s() - due_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ import pytest
 
 from chaoskit import catalogue
 from chaoskit.errors import ChaosError, UsageError
+from chaoskit.fault import inject
 from chaoskit.plan import SCHEMA, Plan, Step, plan_of, run
 from chaoskit.saved import read_document
 from tests.stand_in import Jam, StandIn, Turn
@@ -104,6 +106,24 @@ def test_steps_are_carried_out_at_their_times(cluster: StandIn) -> None:
         *("fault 1", "change 2", "change 2", "witnessed 2", "heal 1", "heal 1"),
         *("fault 3", "heal 3", "heal 3"),
     ]
+
+
+def test_a_fault_is_in_force_as_long_as_asked_however_long_it_takes_to_see_it(
+    cluster: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = [0.0]
+    cluster.recorder.now_s = lambda: sum(cluster.held) + sum(looked)  # type: ignore[method-assign]
+
+    @contextmanager
+    def slowly(*args: Any, **more: Any) -> Iterator[Any]:
+        with inject(*args, **more) as one:
+            looked.append(2.9)
+            yield one
+
+    monkeypatch.setattr("chaoskit.plan.inject", slowly)
+    jam = Step(0.0, "Jam", {"node": "a", "others": ()}, duration_s=3.0)
+    run(Plan(steps=(jam, replace(jam, at_s=3.0))), on=cluster.as_cluster)
+    assert cluster.held == pytest.approx([0.0, 3.0, 0.0, 3.0])
 
 
 def test_at_one_moment_what_ends_comes_before_what_begins(cluster: StandIn) -> None:
