@@ -99,6 +99,23 @@ def test_no_rollback_holds_per_incarnation(incarnation: int, broken: int) -> Non
     assert len(judged(no_rollback, tape.history())) == broken
 
 
+@pytest.mark.parametrize(("progress", "broken"), [(7, 0), (6, 1)])
+def test_data_of_a_vintage_begin_where_they_were_taken(progress: int, broken: int) -> None:
+    tape = Tape()
+    started = tape.add(
+        0.0,
+        "chaoskit",
+        "cluster",
+        cluster="c1",
+        event="started",
+        vintage={"digest": "aa", "release": "1", "progress": {"a": 7, "b": None}},
+    )
+    sample = tape.observe(1.0, "a", progress)
+    tape.observe(1.0, "b", 1)
+    found = judged(no_rollback, tape.history())
+    assert [one.events for one in found] == [(started, sample)] * broken
+
+
 def test_no_rollback_needs_two_samples_of_a_node() -> None:
     tape = Tape()
     tape.observe(1.0, "a", 7)
