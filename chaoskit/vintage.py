@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from chaoskit import journal
 from chaoskit.errors import ChaosError, UsageError
 from chaoskit.saved import read_document
 
@@ -119,9 +120,8 @@ class Vintage:
 
 
 def default_folder() -> Path:
-    """`chaoskit/vintages` in $XDG_STATE_HOME, which is ~/.local/state unless it is set."""
-    state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local/state") / "chaoskit/vintages"
+    """`chaoskit/vintages` beside the journals, in $XDG_STATE_HOME or ~/.local/state."""
+    return journal.default_folder().with_name("vintages")
 
 
 @dataclass(frozen=True, slots=True)
