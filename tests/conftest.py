@@ -1,11 +1,21 @@
 """
 Tables for people: lines that tests recorded, printed together at the end. And an order of the
-files: with several workers the file that is begun last decides when all have ended.
+files: with several workers the file that is begun last decides when all have ended. And the same
+examples for hypothesis in every run, however slow: what a mutant dies of is no matter of luck.
 """
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "same examples, any machine",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("same examples, any machine")
 
 TABLE = "table "
 """A property called `table NAME` is a line of the table NAME."""

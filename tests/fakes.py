@@ -24,6 +24,7 @@ from chaoskit.backend import Layout, LinkPlace, ProcessSpec
 from chaoskit.cluster import Cluster
 from chaoskit.engine import Completed
 from chaoskit.errors import ChaosError
+from chaoskit.loopback import free_prefix
 from chaoskit.packets import Traffic
 from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
@@ -183,6 +184,20 @@ class FakeBackend:
             child.wait(10)
         for end in self._ends.values():
             os.close(end)
+
+
+_HELD: list[socket.socket] = []
+
+
+def own_prefix(use: str) -> str:
+    """
+    127.x.y, of whose addresses no other process uses one as long as this one runs.
+
+    Tests at fixed addresses cannot be run twice at a time, as `make test` does (unit and mutants).
+    """
+    prefix, held = free_prefix(f"{use} of process {os.getpid()}")
+    _HELD.append(held)
+    return prefix
 
 
 @contextmanager

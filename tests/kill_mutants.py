@@ -8,23 +8,35 @@ fails. A patch that no longer applies is a failure too. Prints a table; exit cod
 
 from __future__ import annotations
 
+import importlib
+import multiprocessing
 import os
-import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from chaoskit import clock
 
 _ROOT = Path(__file__).parent.parent
 _PATCHES = _ROOT / "tests" / "mutants"
 _CODE = ("chaoskit", "faults", "nodes", "suites", "tests")
 _TIMEOUT_S = 300.0  # of a process that takes what others leave of the cores
 _SIDE_BY_SIDE = 4  # of two cores: the tests wait for half their time
-_PLUGINS = ("-p", "no:cacheprovider", "-p", "no:xdist")
+_OPTIONS = ("-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore:Module already imported")
 _FAILED = 1  # pytest: tests were run, and some failed; 2 and more: they could not be run
+_LIBRARIES = ("blspy", "cryptography.x509", "docker", "grpc.aio", "hypothesis.stateful")
+"""Imported once and forked with each child: what no patch changes is not loaded 150 times."""
+_FORKED = multiprocessing.get_context("fork")  # of a process that has one thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +62,73 @@ def mutants(names: list[str]) -> list[Mutant]:
     return found
 
 
-def passes(tree: Path, tests: list[str], *, compiled: bool) -> bool:
+class Run:
     """
-    Whether the tests pass in a copy. Raises RuntimeError when they could not be run.
+    Tests that run in a copy, in a child with a process group of its own.
 
-    Only the first run, of the code as it is, leaves what it `compiled`: nothing is left of a patch.
+    Only the first runs, of the code as it is, leave what they `compiled`: nothing is left of a
+    patch.
     """
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "pytest", "-q", "-x", *_PLUGINS, *tests],
-        cwd=tree,
-        env=os.environ
-        | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "" if compiled else "1"},
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode not in (0, _FAILED):
-        raise RuntimeError(f"pytest could not run {tests}:\n{done.stdout}{done.stderr}")
-    return done.returncode == 0
+
+    def __init__(self, tree: Path, tests: list[str], *, compiled: bool) -> None:
+        self.tree, self._tests, self._compiled = tree, tests, compiled
+        self._written = tree.with_suffix(".out")
+        self._child = _FORKED.Process(target=self._become_pytest)
+        self._child.start()
+        self.sentinel = self._child.sentinel
+        self.ends_s = clock.monotonic() + _TIMEOUT_S
+
+    def _become_pytest(self) -> NoReturn:
+        os.setsid()
+        with self._written.open("wb") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        os.chdir(self.tree)
+        for name in [name for name in sys.modules if name.partition(".")[0] in _CODE]:
+            del sys.modules[name]  # of the tree that this program was started from
+        sys.path.insert(0, str(self.tree))
+        os.environ["PYTHONPATH"] = str(self.tree)  # for what a test starts
+        if not self._compiled:
+            sys.dont_write_bytecode = True
+            os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        code = int(pytest.ExitCode.INTERNAL_ERROR)  # what python makes of an exception is _FAILED
+        try:
+            code = pytest.main(["-q", "-x", *_OPTIONS, *self._tests])
+        except Exception:  # noqa: BLE001 - told, and not taken for a failed test
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def passed(self) -> bool | None:
+        """
+        Whether the tests passed; None when their time is up, and they are ended.
+
+        Raises RuntimeError when they could not be run.
+        """
+        in_time = bool(wait([self.sentinel], 0))
+        if not in_time:
+            os.killpg(self._child.ident or 0, signal.SIGKILL)
+        self._child.join()
+        if not in_time:
+            return None
+        if self._child.exitcode not in (0, _FAILED):
+            raise RuntimeError(f"pytest could not run {self._tests}:\n{self.said()}")
+        return self._child.exitcode == 0
+
+    def said(self) -> str:
+        """What pytest wrote."""
+        return self._written.read_text(errors="replace")
+
+
+def ended(running: list[Run]) -> Iterator[Run]:
+    """Those that ended or whose time is up; waits until there is one."""
+    left_s = min(run.ends_s for run in running) - clock.monotonic()
+    sentinels = wait([run.sentinel for run in running], max(left_s, 0.0))
+    for run in running:
+        if run.sentinel in sentinels or run.ends_s <= clock.monotonic():
+            yield run
 
 
 def copy(tree: Path) -> None:
@@ -79,56 +139,68 @@ def copy(tree: Path) -> None:
     shutil.copy(_ROOT / "pyproject.toml", tree)
 
 
-def all_pass(trees: list[Path], tests: list[str]) -> bool:
-    """Whether the tests pass in copies of which each runs its share."""
+def failed_unchanged(trees: list[Path], tests: list[str]) -> str:
+    """What pytest says where tests fail; each copy runs its share of them."""
     shares = [(tree, tests[number :: len(trees)]) for number, tree in enumerate(trees)]
-    with ThreadPoolExecutor(len(trees)) as pool:
-        return all(pool.map(lambda share: not share[1] or passes(*share, compiled=True), shares))
+    running = [Run(tree, share, compiled=True) for tree, share in shares if share]
+    failed = ""
+    while running:
+        for run in list(ended(running)):
+            running.remove(run)
+            if not run.passed():
+                failed += run.said()
+    return failed
 
 
-def verdict(mutant: Mutant, tree: Path) -> str:
-    """What became of one mutant; the copy is as before afterwards."""
-    patch = ["git", "apply", str(mutant.path)]
-    if subprocess.run([*patch, "--check"], cwd=tree, check=False).returncode:
-        return "DOES NOT APPLY"
-    subprocess.run(patch, cwd=tree, check=True)
-    try:
-        return "SURVIVED" if passes(tree, [mutant.test], compiled=False) else "killed"
-    except subprocess.TimeoutExpired:
-        return "HANGS"  # its test is to end by itself, whatever it finds
-    finally:
-        subprocess.run([*patch, "--reverse"], cwd=tree, check=True)
+def changed(tree: Path, mutant: Mutant, *how: str) -> bool:
+    """Apply a patch to a copy, or do as git's options say; whether git could."""
+    command = ["git", "apply", *how, str(mutant.path)]
+    return subprocess.run(command, cwd=tree, check=False).returncode == 0
+
+
+def outcomes(wanted: list[Mutant], trees: list[Path]) -> Iterator[tuple[Mutant, str]]:
+    """What became of each mutant, as they end; the copies are as before afterwards."""
+    waiting, free = list(reversed(wanted)), list(trees)
+    running: dict[Run, Mutant] = {}
+    while waiting or running:
+        if waiting and free:
+            mutant, tree = waiting.pop(), free.pop()
+            if changed(tree, mutant):
+                running[Run(tree, [mutant.test], compiled=False)] = mutant
+            else:
+                yield mutant, "DOES NOT APPLY"
+                free.append(tree)
+            continue
+        for run in list(ended(list(running))):
+            mutant = running.pop(run)
+            passed = run.passed()
+            if not changed(run.tree, mutant, "--reverse"):
+                raise RuntimeError(f"{mutant.path} cannot be taken back: its test changed the code")
+            free.append(run.tree)
+            # A test is to end by itself, whatever it finds.
+            yield mutant, "HANGS" if passed is None else "SURVIVED" if passed else "killed"
 
 
 def main() -> int:
     """Print a line for each mutant; 1 unless all were killed."""
     wanted = mutants(sys.argv[1:])
+    for name in _LIBRARIES:
+        importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        copies = [Path(folder) / str(number) for number in range(_SIDE_BY_SIDE)]
-        trees: queue.SimpleQueue[Path] = queue.SimpleQueue()
-        for tree in copies:
+        trees = [Path(folder) / str(number) for number in range(_SIDE_BY_SIDE)]
+        for tree in trees:
             copy(tree)
-            trees.put(tree)
-        if not all_pass(copies, sorted({mutant.test for mutant in wanted})):
-            sys.stdout.write("the named tests fail without any mutant: mend them first\n")
+        failed = failed_unchanged(trees, sorted({mutant.test for mutant in wanted}))
+        if failed:
+            sys.stdout.write(f"{failed}\nnamed tests fail without any mutant: mend them first\n")
             return 1
-
-        def one(mutant: Mutant) -> str:
-            tree = trees.get()
-            try:
-                return verdict(mutant, tree)
-            finally:
-                trees.put(tree)
-
-        outcomes = []
-        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-            for mutant, outcome in zip(wanted, pool.map(one, wanted), strict=True):
-                outcomes.append(outcome)
-                sys.stdout.write(f"{outcome:<15} {mutant.path.stem}: {mutant.breaks}\n")
-                sys.stdout.flush()
-    killed = outcomes.count("killed")
-    sys.stdout.write(f"{killed} of {len(outcomes)} mutants killed\n")
-    return 0 if outcomes and killed == len(outcomes) else 1
+        killed = 0
+        for mutant, outcome in outcomes(wanted, trees):
+            killed += outcome == "killed"
+            sys.stdout.write(f"{outcome:<15} {mutant.path.stem}: {mutant.breaks}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{killed} of {len(wanted)} mutants killed\n")
+    return 0 if wanted and killed == len(wanted) else 1
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.beacon_vectors import FOLDERS
@@ -213,16 +213,14 @@ def _are_bounded(world: World, honest: Sequence[str]) -> None:
 
 
 @given(seed=st.integers(0, 2**32), chained=st.booleans())
-@settings(
-    max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=8)
 def test_fewer_liars_than_a_threshold_cost_no_round(*, seed: int, chained: bool) -> None:
     bears(seed, chained=chained, rounds=6)
 
 
 @pytest.mark.nightly
 @given(seed=st.integers(0, 2**32), chained=st.booleans())
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500, derandomize=False)
 def test_fewer_liars_than_a_threshold_cost_no_round_all_night(*, seed: int, chained: bool) -> None:
     bears(seed, chained=chained, rounds=40)
 

@@ -451,7 +451,7 @@ _WORDS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(release=st.sampled_from(RELEASES), words=st.lists(_WORDS, max_size=6))
 def test_no_command_line_ends_in_a_traceback(release: str, words: list[str]) -> None:
     # No daemon is at port 1, and no folder can be made below /dev/null.

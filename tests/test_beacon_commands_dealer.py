@@ -137,7 +137,7 @@ def test_every_release_leaves_a_vintage_that_is_known() -> None:
     assert set(VINTAGE_OF.values()) == set(VINTAGES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     flag=st.sampled_from(["--threshold", "--period", "--genesis", "--node", "--as-left-by", "--x"]),
     value=st.text(max_size=12),

@@ -153,7 +153,7 @@ MUTATIONS = ("bit", "index", "cut", "longer", "round", "upon", "infinity", "anot
 
 
 @given(folder=st.sampled_from(FOLDERS), how=st.sampled_from(MUTATIONS), seed=st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 def test_a_real_partial_that_was_changed_is_refused_and_costs_no_round(
     folder: Folder, how: str, seed: int
 ) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.beacon_vectors import BEACONS, FOLDERS, MEMBERS, VECTORS, Folder
@@ -401,7 +401,7 @@ def test_no_secret_is_shown() -> None:
         assert f"{secret:x}" not in repr(value)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.integers(0, 2**32), st.sampled_from(["flip", "cut", "double", "swap"]))
 def test_whatever_happened_to_a_file_it_loads_or_is_refused(seed: int, how: str) -> None:
     """Mutations of real files: no other exception, and what loads is written as it was read."""

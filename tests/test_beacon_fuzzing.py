@@ -106,7 +106,6 @@ def examples_of(kind: str, *, nightly: bool) -> Examples:
     """The same inputs each time in `make test`, new ones each night."""
     chosen = settings(
         max_examples=EXAMPLES[kind] * (NIGHTLY_TIMES if nightly else 1),
-        deadline=None,
         derandomize=not nightly,
         database=None,
         # The input at fault is in the message; a volley of seeds does not become simpler.

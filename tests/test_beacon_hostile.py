@@ -39,7 +39,7 @@ from tests.beacon_nodes import (
 
 NOW_S = 1_800_000_000.0
 TICKS_AT_MOST = 4
-EXAMPLES = settings(max_examples=15, deadline=None)
+EXAMPLES = settings(max_examples=15)
 SIXTY_FOUR = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 1, 2**63, 2**64 - 1]))
 
 

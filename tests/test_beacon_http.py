@@ -568,7 +568,7 @@ _PARTS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(parts=st.lists(_PARTS, max_size=5), method=st.sampled_from(["GET", "HEAD", "POST", "X"]))
 def test_no_path_is_a_servers_error(parts: list[str], method: str) -> None:
     stored = MemoryNetwork(recorded_group(V2), [beacon(number) for number in range(1, 25)])

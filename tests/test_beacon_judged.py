@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaoskit.errors import Inconclusive
@@ -199,9 +199,7 @@ def survives(acts: list[Act], seed: int, *, chained: bool) -> Record:
 
 
 @given(acts=ACTS, seed=st.integers(0, 2**32), chained=st.booleans())
-@settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=25)
 def test_the_suites_promises_hold_whatever_is_done(
     *, acts: list[Act], seed: int, chained: bool
 ) -> None:
@@ -210,7 +208,7 @@ def test_the_suites_promises_hold_whatever_is_done(
 
 @pytest.mark.nightly
 @given(acts=ACTS, seed=st.integers(0, 2**32), chained=st.booleans())
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2000, derandomize=False)
 def test_the_suites_promises_hold_all_night(*, acts: list[Act], seed: int, chained: bool) -> None:
     survives(acts, seed, chained=chained)
 

@@ -36,7 +36,7 @@ async def take(rounds: AsyncIterator[Beacon], count: int) -> list[int]:
     return [(await anext(rounds)).round for _ in range(count)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_every_round_once_and_in_order(data: st.DataObject) -> None:
     """Rounds are made and read in any interleaving; from any first round, or only new ones."""

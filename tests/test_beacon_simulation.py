@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.beacon_vectors import FOLDERS
@@ -219,7 +219,7 @@ def test_fewer_than_a_threshold_of_fast_clocks_make_no_round_early() -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 def test_nonsense_from_anyone_costs_nothing(seed: int) -> None:
     world = started(fast_world(seed=seed, members=4, threshold=3))
     random = world.random
@@ -366,9 +366,7 @@ def recovers(world: World, catchup_period_s: float) -> None:
     catchup_period_s=st.sampled_from([0.0, 0.5, 1.0]),
     chained=st.booleans(),
 )
-@settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=120)
 def test_whatever_happens_nothing_forks_and_everything_comes_back(
     *, acts: list[Act], seed: int, catchup_period_s: float, chained: bool
 ) -> None:
@@ -382,7 +380,7 @@ def test_whatever_happens_nothing_forks_and_everything_comes_back(
     catchup_period_s=st.sampled_from([0.0, 0.5, 1.0]),
     chained=st.booleans(),
 )
-@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5000, derandomize=False)
 def test_whatever_happens_all_night(
     *, acts: list[Act], seed: int, catchup_period_s: float, chained: bool
 ) -> None:

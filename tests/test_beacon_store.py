@@ -215,7 +215,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return filled(tmp_path_factory.mktemp("whole"), 200).read_bytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_or_reads_the_same(
     tmp_path_factory: pytest.TempPathFactory, whole: bytes, data: st.DataObject

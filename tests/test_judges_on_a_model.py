@@ -40,7 +40,7 @@ def broken(found: Judgement) -> set[str]:
     return {one.name for one in found.promises if one.outcome is Outcome.BROKEN}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**9))
 def test_a_correct_model_is_never_found_broken(seed: int) -> None:
     found = judge(Model(Random(seed)).run(), EVERYTHING)

@@ -84,7 +84,7 @@ def small_histories(draw: st.DrawFn) -> list[Call]:
     return calls
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(small_histories(), st.sampled_from([None, "x", Anything()]))
 def test_it_agrees_with_brute_force(calls: list[Call], initial: Hashable) -> None:
     found = misfit(calls, initial=initial, step_limit=100_000)

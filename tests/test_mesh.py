@@ -28,7 +28,7 @@ from chaoskit.mesh import (
 )
 from chaoskit.toxics import Latency
 from chaoskit.toxiproxy import ToxiproxyClient, ToxiproxyFailed
-from tests.fakes import toxiproxy
+from tests.fakes import own_prefix, toxiproxy
 
 NODES = ("a", "b", "c")
 _NUMBERS = count(1)
@@ -55,12 +55,12 @@ def server() -> Iterator[tuple[str, int]]:
 def mesh(server: tuple[str, int], tmp_path: Path) -> Iterator[Mesh]:
     """A full mesh of three nodes on loopback addresses of its own, of two ports each."""
     pairs = list(permutations(NODES, 2))
-    area = next(_NUMBERS)
+    area = own_prefix(f"mesh {next(_NUMBERS)}")  # the server listens at those before still
     links = {
         (a, b): link_between(
             a,
             b,
-            address=f"127.92.{area}.{number}",
+            address=f"{area}.{number}",
             upstream_host="127.0.0.1",
             ports={"peer": 7001, "gossip": 7003},
         )

@@ -55,6 +55,7 @@ from chaoskit.toxiproxy import (
     Unreachable,
     server_binary,
 )
+from tests.fakes import own_prefix
 
 TOXICS: tuple[Toxic, ...] = (
     Latency(0.2, "upstream"),
@@ -169,8 +170,11 @@ def state_of(proxy: ProxySpec, *toxics: Toxic) -> ProxyState:
 
 
 def test_a_full_mesh_is_populated_in_one_request(client: ToxiproxyClient) -> None:
+    area = own_prefix("full mesh")
     mesh = [
-        ProxySpec(f"n{a}->n{b}", f"127.77.{a}.{b}:7000", f"127.0.0.{b}:7000", enabled=b != 3)
+        ProxySpec(
+            f"n{a}->n{b}", f"{area}.{4 + 12 * a + b}:7000", f"127.0.0.{b}:7000", enabled=b != 3
+        )
         for a in range(1, 13)
         for b in range(1, 13)
         if a != b
@@ -504,6 +508,9 @@ def _expect_time_out(client: ToxiproxyClient) -> None:
 # --- a sequence of anything leaves the server as a model says
 
 
+_AREA = own_prefix("model")
+
+
 class ClientMatchesModel(RuleBasedStateMachine):
     """Random populates, switches and toxics; `proxies` is the model: the server, in 40 lines."""
 
@@ -515,7 +522,7 @@ class ClientMatchesModel(RuleBasedStateMachine):
         self.proxies: dict[str, ProxyState] = {}
 
     names = st.sampled_from(["a->b", "b->a", "100 %"])
-    addresses = st.sampled_from([f"127.78.0.{n}:7000" for n in (1, 2, 3, 4)])
+    addresses = st.sampled_from([f"{_AREA}.{n}:7000" for n in (4, 5, 6, 7)])
     specs = st.builds(ProxySpec, names, addresses, addresses, st.booleans())
     toxics = st.sampled_from(TOXICS)
 
@@ -621,7 +628,6 @@ def test_any_sequence_of_changes_leaves_what_was_asked(shared_port: int) -> None
         settings=settings(
             max_examples=40,
             stateful_step_count=25,
-            deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),
