@@ -2,25 +2,22 @@
 How far off the wall clock of a node is, by what the node tells of it.
 
 Owns: one question and its bounds (`Offset`), and whether a node's clock is fit for it to be owed
-progress, twice a second, into the history as `limit` events (`ClockWatch`). Refuses: more precision
-than an answer has: the Date of an HTTP answer is whole seconds, and it took its time to come.
+progress. Refuses: more precision than an answer has: the Date of an HTTP answer is whole seconds,
+and it took its time to come.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
+from dataclasses import dataclass
 
 from chaoskit import clock
+from chaoskit.fitness import FitnessWatch, Reading
 from chaoskit.history import Recorder
 from chaoskit.system import Clock, Endpoint, Unobserved
-from chaoskit.watching import Watchers
 
 ASK_TIMEOUT_S = 1.0
-_INTERVAL_S = 0.5
 _COARSE_S = 0.01  # a tick of the kernel: seconds are often read from a coarse clock
 
 
@@ -52,58 +49,22 @@ def offset(asked: Clock, endpoint: Endpoint) -> Offset:
     return Offset(told.from_s - after_s - _COARSE_S, told.until_s - before_s + _COARSE_S)
 
 
-@dataclass(slots=True)
-class ClockWatch:
-    """
-    Asks each node of `endpoints` (by name) for the length of the block; records every change.
+def clock_watch(
+    asked: Clock | None, endpoints: Mapping[str, Endpoint], recorder: Recorder
+) -> FitnessWatch:
+    """A watch, not begun, over the clocks of nodes, by name; over none where `asked` is None."""
+    probes = {
+        node: functools.partial(probe, asked, endpoint)
+        for node, endpoint in endpoints.items()
+        if asked is not None
+    }
+    return FitnessWatch("clock", probes, recorder, "see how its system tells the time")
 
-    Nobody is asked where `asked` is None. A node that does not answer stays what it was.
-    """
 
-    asked: Clock | None
-    endpoints: Mapping[str, Endpoint]
-    recorder: Recorder
-    _over: dict[str, bool] = field(default_factory=dict)
-    _watchers: Watchers = field(default_factory=lambda: Watchers(end_timeout_s=2 * ASK_TIMEOUT_S))
-
-    def __enter__(self) -> Self:
-        if self.asked is not None:
-            for node in self.endpoints:
-                watch = functools.partial(self._watch, node, self.asked)
-                self._watchers.begin(f"clock-{node}", watch)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._watchers.end()
-
-    def raise_failure(self) -> None:
-        """Raise ChaosError from what ended a probe's thread, if one ended."""
-        self._watchers.raise_failure("see how its system tells the time")
-
-    def _watch(self, node: str, asked: Clock) -> None:
-        while not self._watchers.told_to_stop(within_s=_INTERVAL_S):
-            self._probe(node, asked)
-
-    def _probe(self, node: str, asked: Clock) -> None:
-        try:
-            found = offset(asked, self.endpoints[node])
-        except Unobserved:
-            return
-        over = abs(found.surely_s) > asked.limit_s
-        if self._over.get(node, False) != over:
-            self._over[node] = over
-            self.recorder.record(
-                node,
-                "limit",
-                {
-                    "probe": "clock",
-                    "over": over,
-                    "value_s": round(found.surely_s, 4),
-                    "limit_s": asked.limit_s,
-                },
-            )
+def probe(asked: Clock, endpoint: Endpoint) -> Reading | None:
+    """By how much a clock is off at least; None when the node did not answer."""
+    try:
+        found = offset(asked, endpoint)
+    except Unobserved:
+        return None
+    return Reading(abs(found.surely_s) > asked.limit_s, found.surely_s, asked.limit_s)

@@ -19,10 +19,11 @@ from chaoskit import clock, provision
 from chaoskit.assembly import endpoints, wired
 from chaoskit.backend import Backend
 from chaoskit.certificates import Authority, Credential, Validity
-from chaoskit.clockreading import ClockWatch
+from chaoskit.clockreading import clock_watch
 from chaoskit.engine import Completed
 from chaoskit.errors import ChaosError, NotApplicable, UsageError
-from chaoskit.health import DiskWatch
+from chaoskit.fitness import FitnessWatch
+from chaoskit.health import disk_watch
 from chaoskit.history import History, Recorder
 from chaoskit.invariant import Invariant
 from chaoskit.machine import MachineWatch, ProxyEcho
@@ -119,16 +120,14 @@ class Cluster:
         for node in self.nodes.values():
             node.close()
 
-    def _watch(self, stack: ExitStack) -> tuple[MachineWatch, DiskWatch, ClockWatch]:
+    def _watch(self, stack: ExitStack) -> tuple[MachineWatch, FitnessWatch, FitnessWatch]:
         """Watch over the machine, the proxy's lag, the nodes' disks and clocks."""
         echo = ProxyEcho(self.backend, self.mesh.client)
         asked = self.system.clock if self.setting.clocks else None
         mounts = {name: node.storage for name, node in self.nodes.items() if node.has_storage}
-        return (
-            stack.enter_context(MachineWatch(self.recorder, echo)),
-            stack.enter_context(DiskWatch(mounts, self.recorder)),
-            stack.enter_context(ClockWatch(asked, self._endpoints(), self.recorder)),
-        )
+        disks = stack.enter_context(disk_watch(mounts, self.recorder))
+        clocks = stack.enter_context(clock_watch(asked, self._endpoints(), self.recorder))
+        return stack.enter_context(MachineWatch(self.recorder, echo)), disks, clocks
 
     def _prepare(self, stack: ExitStack) -> None:
         """The network; then proxies on one side, the nodes' files and processes on the other."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import clock
-from chaoskit.clockreading import ClockWatch, Offset, offset
+from chaoskit.clockreading import Offset, clock_watch, offset
 from chaoskit.history import Recorder
 from chaoskit.quorate import timelines
 from chaoskit.system import Clock, Endpoint, Told, Unobserved
@@ -58,13 +58,13 @@ def test_it_is_off_by_what_is_sure() -> None:
 
 def test_who_is_surely_over_the_limit_is_unhealthy_until_it_is_not(recorder: Recorder) -> None:
     node = Node()
-    watch = ClockWatch(clock_of(node), {"n1": ENDPOINT}, recorder)
+    watch = clock_watch(clock_of(node), {"n1": ENDPOINT}, recorder)
     started = {"cluster": "c1", "event": "started", "nodes": ["n1"], "quorum": 1, "driven": True}
     recorder.record("chaoskit", "cluster", started | {"progress_bound_s": 5.0})
     recorder.record("n1", "state", {"state": "running"})
     for ahead_s in (0.0, 5.0, 5.0, None, -5.0, 0.0, 0.0):
         node.ahead_s = ahead_s
-        watch._probe("n1", clock_of(node))
+        watch.look("n1")
     limits = recorder.history().of("limit")
     assert [(one.value["probe"], one.value["over"]) for one in limits] == [
         ("clock", True),
@@ -76,7 +76,7 @@ def test_who_is_surely_over_the_limit_is_unhealthy_until_it_is_not(recorder: Rec
 
 
 def test_nobody_is_asked_whose_clock_cannot_be_seen(recorder: Recorder) -> None:
-    with ClockWatch(None, {"n1": ENDPOINT}, recorder) as watch:
+    with clock_watch(None, {"n1": ENDPOINT}, recorder) as watch:
         watch.raise_failure()
     assert not recorder.history().of("limit")
 
@@ -84,7 +84,7 @@ def test_nobody_is_asked_whose_clock_cannot_be_seen(recorder: Recorder) -> None:
 def test_each_is_asked_for_as_long_as_it_is_watched(recorder: Recorder) -> None:
     node = Node()
     node.ahead_s = 9.0
-    with ClockWatch(clock_of(node), {"n1": ENDPOINT}, recorder) as watch:
+    with clock_watch(clock_of(node), {"n1": ENDPOINT}, recorder) as watch:
         clock.wait_until(
             lambda: bool(recorder.history().of("limit")), what="a limit", timeout_s=10.0
         )

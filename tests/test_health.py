@@ -10,7 +10,8 @@ import pytest
 
 from chaoskit import clock
 from chaoskit.errors import ChaosError, WaitTimedOut
-from chaoskit.health import SYNC_LIMIT_S, DiskWatch
+from chaoskit.fitness import FitnessWatch
+from chaoskit.health import SYNC_LIMIT_S, disk_watch
 from chaoskit.history import Recorder
 from chaoskit.quorate import timelines
 from chaoskit.storage import FaultyMount, mount
@@ -43,8 +44,8 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
     made.close()
 
 
-def watch(recorder: Recorder, disk: Disk) -> DiskWatch:
-    return DiskWatch(cast("Any", {"n1": disk}), recorder)
+def watch(recorder: Recorder, disk: Disk) -> FitnessWatch:
+    return disk_watch(cast("Any", {"n1": disk}), recorder)
 
 
 def said(recorder: Recorder) -> list[tuple[bool, bool]]:
@@ -56,7 +57,7 @@ def test_every_change_is_said_once(recorder: Recorder) -> None:
     looking = watch(recorder, disk)
     for took in (0.01, SYNC_LIMIT_S, SYNC_LIMIT_S, SYNC_LIMIT_S - 0.001, 0.01):
         disk.sync = took
-        looking._probe("n1")
+        looking.look("n1")
     assert said(recorder) == [(True, False), (False, False)]
     event = recorder.history().of("limit")[0]
     assert event.process == "n1"
@@ -78,7 +79,7 @@ def test_a_disk_that_cannot_be_written_is_over_too(
 ) -> None:
     disk = Disk()
     disk.sync, disk.full = sync, full
-    watch(recorder, disk)._probe("n1")
+    watch(recorder, disk).look("n1")
     assert said(recorder) == [over]
 
 
@@ -87,10 +88,10 @@ def test_whoever_is_over_is_not_healthy_until_under(tmp_path: Path) -> None:
     try:
         cluster.starts()
         disk = Disk()
-        looking = DiskWatch(cast("Any", {"b": disk}), cluster.recorder)
+        looking = disk_watch(cast("Any", {"b": disk}), cluster.recorder)
         for took in (SYNC_LIMIT_S, 0.001):
             disk.sync = took
-            looking._probe("b")
+            looking.look("b")
             clock.pause(0.01)
         cluster.starts()
         (timeline, *_) = timelines(cluster.history())
@@ -102,15 +103,14 @@ def test_whoever_is_over_is_not_healthy_until_under(tmp_path: Path) -> None:
     assert begun[:3] == [everybody, everybody - {"b"}, everybody]
 
 
-def test_probes_go_on_twice_a_second_and_a_failure_is_raised(recorder: Recorder) -> None:
+def test_probes_go_on_and_a_failure_is_raised(recorder: Recorder) -> None:
     disk = Disk()
     with watch(recorder, disk) as looking:
-        clock.pause(1.3)
-        assert disk.probed == 2
+        clock.wait_until(lambda: disk.probed >= 2, what="two probes", timeout_s=30)
         looking.raise_failure()
         disk.sync = OSError("the mount is gone")
         clock.wait_until(
-            lambda: looking._watchers.failure, what="the end of the watch", timeout_s=5
+            lambda: looking._watchers.failure, what="the end of the watch", timeout_s=30
         )
         with pytest.raises(ChaosError, match=r"disk-.* ended by OSError: the mount is gone"):
             looking.raise_failure()
@@ -124,15 +124,15 @@ def test_on_a_real_mount(tmp_path: Path, recorder: Recorder) -> None:
         tmp_path / "back", tmp_path / "disk", tmp_path / "state", timeout_s=20
     )
     try:
-        looking = DiskWatch({"n1": mounted}, recorder)
-        looking._probe("n1")
+        looking = disk_watch({"n1": mounted}, recorder)
+        looking.look("n1")
         assert said(recorder) == []
         mounted.set_rules(StorageRules(full=True))
-        looking._probe("n1")
+        looking.look("n1")
         mounted.set_rules(StorageRules({Operation.FSYNC: SYNC_LIMIT_S + 0.2}))
-        looking._probe("n1")
+        looking.look("n1")
         mounted.set_rules(StorageRules())
-        looking._probe("n1")
+        looking.look("n1")
     finally:
         mounted.unmount(timeout_s=20)
     assert said(recorder) == [(True, True), (False, False)]
