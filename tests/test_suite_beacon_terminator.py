@@ -23,7 +23,7 @@ PROBE = "POST /chaoskit.Nobody/Knows HTTP/2.0"
 def line(request: str, status: str, upstream: str, upstream_status: str, sent: str) -> str:
     """As nginx 1.22.1 wrote them."""
     return (
-        f'{{"request":"{request}","status":"{status}","upstream":"{upstream}",'
+        f'{{"request":"{request}","at":"1795283000.123","status":"{status}","upstream":"{upstream}",'
         f'"upstream_status":"{upstream_status}","sent":"{sent}"}}\n'
     )
 
@@ -55,6 +55,7 @@ def test_a_log_that_says_two_things_or_nothing_names_none() -> None:
     assert named(requests(both), BEHIND) is None
     assert named(requests([line("PRI * HTTP/2.0", "400", "-", "-", "-")]), BEHIND) is None
     assert named([], BEHIND) is None
+    assert named(requests([line(PARTIAL, "504", BEHIND, "504", "505")]), BEHIND) is None
     # Whoever asked has left before anything came back.
     assert named(requests([line(PARTIAL, "499", BEHIND, "-", "505")]), BEHIND) is None
 
@@ -62,7 +63,7 @@ def test_a_log_that_says_two_things_or_nothing_names_none() -> None:
 def test_calls_of_ours_are_no_peers_work() -> None:
     ours = line(PROBE, "502", BEHIND, "502", "0")
     assert not failed(ours)
-    assert requests([ours]) == [Request(PROBE, "502", BEHIND, "502", "0")]
+    assert requests([ours]) == [Request(PROBE, 1795283000.123, "502", BEHIND, "502", "0")]
     assert named(requests([ours]), BEHIND) is None
 
 

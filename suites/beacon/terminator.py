@@ -28,7 +28,7 @@ _INNER = "127.0.0.1:4449"
 _SCRATCH = "/dev/shm"  # noqa: S108 - of its own container, and the only place that it may write
 _FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _FORM = (
-    '{"request":"$request","status":"$status","upstream":"$upstream_addr",'
+    '{"request":"$request","at":"$msec","status":"$status","upstream":"$upstream_addr",'
     '"upstream_status":"$upstream_status","sent":"$upstream_bytes_sent"}'
 )
 
@@ -47,11 +47,13 @@ class Request:
     """
     What nginx was asked once, and what came of it.
 
-    `line`: the request's first line; `status`: what the asker got; `upstream`: whom nginx asked
-    then (host:port, or "-"), `upstream_status` what it got there, `sent` how many bytes it sent.
+    `line`: the request's first line; `ended_s`: when it was done with, Unix time; `status`: what
+    the asker got; `upstream`: whom nginx asked then (host:port, or "-"), `upstream_status` what it
+    got there, `sent` how many bytes it sent.
     """
 
     line: str
+    ended_s: float
     status: str
     upstream: str
     upstream_status: str
@@ -67,6 +69,7 @@ def requests(log: Iterable[str]) -> list[Request]:
             found.append(
                 Request(
                     said["request"],
+                    float(said["at"]),
                     said["status"],
                     said["upstream"],
                     said["upstream_status"],
@@ -74,6 +77,11 @@ def requests(log: Iterable[str]) -> list[Request]:
                 )
             )
     return found
+
+
+def of_peers(asked: Iterable[Request]) -> list[Request]:
+    """Those that are calls of other members, which nginx handed on to somebody."""
+    return [one for one in asked if one.line.startswith(PEERS) and one.upstream != "-"]
 
 
 def failed(line: str) -> bool:
@@ -85,23 +93,30 @@ def named(asked: Sequence[Request], behind: str) -> Front | None:
     """
     How the nginx is set up that logged these requests, by what became of those of peers.
 
-    None where none was passed on to an end, or no two agree. The requests have to be of a time when
+    None where none was handed on to an end, or no two agree. The requests have to be of a time when
     the member at `behind` ran: what nginx could not hand on because nobody listened there looks
     like WRONG_MODE.
     """
-    passed = [one for one in asked if one.line.startswith(PEERS) and one.upstream != "-"]
-    ways = {_way(one, behind) for one in passed if one.upstream_status != "-"}
+    ways = {way(one, behind) for one in of_peers(asked)} - {None}
     return ways.pop() if len(ways) == 1 else None
 
 
-def _way(one: Request, behind: str) -> Front:
-    if one.upstream != behind:
-        return Front.TWICE
+def way(one: Request, behind: str) -> Front | None:
+    """
+    What became of a peer's call says how nginx is set up; None where it says nothing: the peer
+    left before anything came back, or the member took too long.
+    """
+    if one.upstream_status == "-":
+        return None
     if one.status == "200":
         return Front.RIGHT
+    if one.upstream != behind:
+        return Front.TWICE
     # Whatever a server of gRPC says to HTTP/1 is taken for an answer of HTTP/0.9; the peer gets a
     # status that is none, or waits until it leaves (499).
-    return Front.HTTP1 if one.upstream_status == "200" else Front.WRONG_MODE
+    if one.upstream_status == "200":
+        return Front.HTTP1
+    return Front.WRONG_MODE if one.upstream_status == "502" else None
 
 
 def terminator(listen: str, behind: str, credential: Credential, front: Front) -> Companion:
