@@ -6,7 +6,7 @@
 #        docker/image.sh nats 2.9.10          chaoskit/nats:2.9.10   as Debian ships it
 #        docker/image.sh nginx 1.22.1         chaoskit/nginx:1.22.1  likewise
 #        docker/image.sh beacon v2.1.4        chaoskit/beacon:v2.1.4  nodes/beacon of this repository, standing in for that release (nodes/beacon/profiles.py):
-#                                             a layer over chaoskit/beacon:program, which is made first
+#                                             a layer over chaoskit/beacon:program, which is made first; v2.1.4-insecure: for its build with the tag conn_insecure
 #        docker/image.sh toys 1               chaoskit/toys:1        nodes/toys of this repository; 2 is the same program under another label
 #
 # An image is built when it is absent or when its recipe changed (label chaoskit.recipe), and is kept only if the program in it reports the
@@ -157,7 +157,7 @@ build_beacon() {
     else
         "$here/image.sh" beacon program >/dev/null
         cp "$here/beacon/release/Dockerfile" "$scratch/context/"
-        build_from "$scratch/context" --build-arg "RELEASE=$release"
+        build_from "$scratch/context" --build-arg "RELEASE=$release" --build-arg "STANDS_IN_FOR=${release%-insecure}"
     fi
 }
 build_beacon_program() {
@@ -200,13 +200,16 @@ bookworm_base() {
 base_python() {
     docker run --rm --network none "$1" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 }
+# Every image of ours stands for a build with that tag, which a suite may take back; the one that is named so is left as it is.
 proof_beacon() {
-    in_image python3 -c 'import os, subprocess
+    local build=
+    [[ $release != *-insecure ]] || build=-insecure
+    in_image python3 -c 'import os, subprocess, sys
 from nodes.beacon.profiles import PROFILES
 release = os.environ.get("DRAND_AS_RELEASE", "v2.1.4")
 said = subprocess.run(["drand", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
-known = said == PROFILES[release].surface.version
-print(os.environ.get("DRAND_AS_RELEASE", "program") if known else said)'
+known = said == PROFILES[release].surface.version and os.environ["DRAND_CONN_INSECURE"] == "true"
+print(os.environ.get("DRAND_AS_RELEASE", "program") + sys.argv[1] if known else said)' "$build"
 }
 
 # ---- how an image is built and believed
@@ -240,7 +243,7 @@ recipe_of() {
 
 case $name in
     base) [ "$release" = local ] || fail image "$name has no releases" ;;
-    beacon) [[ $release =~ ^(program|v[0-9]+\.[0-9]+\.[0-9]+(-testnet)?)$ ]] || fail image "usage: docker/image.sh beacon RELEASE, as in v2.1.4; got '$release'" ;;
+    beacon) [[ $release =~ ^(program|v[0-9]+\.[0-9]+\.[0-9]+(-testnet)?(-insecure)?)$ ]] || fail image "usage: docker/image.sh beacon RELEASE, as in v2.1.4; got '$release'" ;;
     toys) [[ $release =~ ^[12]$ ]] || fail image "usage: docker/image.sh toys 1|2; got '$release'" ;;
     etcd | nats | nginx) [[ $release =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail image "usage: docker/image.sh $name RELEASE, as in 3.5.16; got '$release'" ;;
     *) fail image "usage: docker/image.sh base|toys, or beacon|etcd|nats|nginx RELEASE; got '$name'" ;;

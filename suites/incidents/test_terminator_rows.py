@@ -1,0 +1,113 @@
+"""Rows of the beacon's outage about what ends TLS before members: A15, and C4."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from chaoskit.clock import monotonic
+from chaoskit.cluster import Cluster
+from chaoskit.companion import Companion
+from chaoskit.errors import WaitTimedOut
+from chaoskit.fault import apply, inject
+from chaoskit.plan import Plan
+from chaoskit.system import Observation, Placement, System
+from faults.kill import Kill
+from faults.restarting import Restart
+from faults.upgrade import Upgrade
+from suites.beacon import system as members
+from suites.beacon.builds import with_insecure_build
+from suites.beacon.system import beacon
+from suites.beacon.terminator import FRONT
+from suites.incidents.limping import any_threshold_makes_rounds_in_time
+from suites.incidents.signing import every_running_member_contributes
+from suites.incidents.terminating import (
+    calls_are_decrypted_once,
+    calls_are_handed_on_as_http2,
+    calls_are_handed_on_in_the_mode_that_is_served,
+    note_calls,
+)
+
+_WITHIN_S = 8.0
+_LATE_S = 3.0  # two periods and a second
+_BACK_S = 15.0
+_OWED = 10  # rounds: until some were owed in time, after all that was changed
+
+Take = Callable[[System], Cluster]
+
+
+def test_a_proxy_hands_calls_on_as_its_member_serves(chaos_cluster: Take, chaos_plan: Plan) -> None:
+    """
+    Goal: calls of peers reach a member through what ends TLS before it; where not, the proxy's log
+        says why, and that the member is not to blame.
+    Runbook: one of four members stands behind an nginx that is set up as the plan says; it is
+        restarted, so that its peers dial it anew; five rounds pass.
+    Success: what well members were called for was handed on in HTTP/2, in their mode, decrypted
+        once; rounds keep time.
+    """
+    group = chaos_cluster(_fronted(beacon(4, threshold=3, terminated=True), chaos_plan.inputs))
+    apply(Restart("n1", how="stop"), to=group)
+    _await_level(group, "n1")
+    group.await_progress(by=5, timeout_s=20)
+    note_calls(group)
+    group.check(
+        calls_are_handed_on_as_http2,
+        calls_are_handed_on_in_the_mode_that_is_served,
+        calls_are_decrypted_once,
+    )
+
+
+def test_one_member_of_another_build_costs_no_round(chaos_cluster: Take, chaos_plan: Plan) -> None:
+    """
+    Goal: a member that was upgraded to a build of the plan's kind signs with the others.
+    Runbook: one of four members behind nginx is upgraded to that build; another one is killed,
+        which leaves a threshold with it, for as long as the plan says.
+    Success: while exactly a threshold runs each round is there within 3 s, none waits for 8 s.
+    """
+    inputs = chaos_plan.inputs
+    system = with_insecure_build(beacon(4, threshold=3, terminated=True), inputs["to"])
+    group = chaos_cluster(system)
+    apply(Upgrade("n1", to=inputs["to"] + inputs["build"]), to=group)
+    _await_level(group, "n1")
+    group.await_progress(by=2, timeout_s=20)
+    with inject(Kill("n2"), into=group) as fault:
+        fault.await_felt(timeout_s=10)
+        group.hold(float(inputs["spared_for_s"]))
+    _await_level(group, "n2")
+    group.await_progress(by=_OWED, timeout_s=3 * _OWED)
+    group.check(
+        any_threshold_makes_rounds_in_time(late_s=_LATE_S),
+        every_running_member_contributes(within_s=_WITHIN_S),
+    )
+
+
+def _fronted(system: System, inputs: Mapping[str, str]) -> System:
+    """
+    The group, one member of which has its proxy set up as the plan says, from the start on.
+
+    Steady is whoever is in time: what peers say of that member tells of its proxy.
+    """
+
+    def beside(placement: Placement) -> Companion | None:
+        if placement.name == "n1":
+            settings = {**placement.settings, FRONT: inputs[FRONT]}
+            return members.beside(replace(placement, settings=settings))
+        return members.beside(placement)
+
+    def steady(seen: Mapping[str, Observation]) -> bool:
+        return all(one.ready for one in seen.values())
+
+    return replace(system, beside=beside, steady=steady)
+
+
+def _await_level(group: Cluster, name: str) -> None:
+    """Wait until the member is in time, by a sample from now on; for the judge to say if not."""
+    since_s = monotonic()
+
+    def level() -> bool:
+        seen = group.latest()[name]
+        return group.observers.all_asked_since(since_s) and seen is not None and seen.ready
+
+    with suppress(WaitTimedOut):
+        group.await_that(level, what=f"{name} in time", timeout_s=_BACK_S)
