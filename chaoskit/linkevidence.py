@@ -23,6 +23,7 @@ from chaoskit.packets import Traffic
 from chaoskit.peercounts import PeerCounts
 from chaoskit.rpc import SERVED
 from chaoskit.sighting import Meter, Probe, Sighting, lasting
+from chaoskit.system import Unobserved
 from chaoskit.wire import HANDSHAKE_TIMEOUT_S
 
 ANSWER_TIMEOUT_S = 0.3
@@ -117,9 +118,16 @@ def serves(cluster: Cluster, link: Link, *, kind: Outcome) -> Probe:
 
 
 def calls_fail(cluster: Cluster, link: Link) -> Probe:
-    """Seen when a call of gRPC on the link gets a status that no server of it gives, or none."""
+    """
+    Seen when a call of gRPC on the link gets a status that no server of it gives, or none, while
+    the link's target answers its observer: what stands before one that is not up fails it too.
+    """
 
     def look() -> Sighting:
+        try:
+            cluster.system.observe(cluster.endpoint(link.target), HANDSHAKE_TIMEOUT_S)
+        except Unobserved as error:
+            raise ChaosError(f"{link.target} does not answer itself: {error.cause}") from error
         answer = cluster.wire.call(link.source, link.target, timeout_s=HANDSHAKE_TIMEOUT_S)
         served = answer.status == SERVED
         failed = answer.status is not None or answer.kind in _SILENT

@@ -33,7 +33,7 @@ from chaoskit.packetmeters import PacketMeters
 from chaoskit.packets import Traffic
 from chaoskit.rpc import Answer
 from chaoskit.sighting import Probe
-from chaoskit.system import Endpoint, Unobserved
+from chaoskit.system import Endpoint, Observation, Unobserved
 from chaoskit.wire import Met
 from tests.fakes import FakeBackend
 from tests.stand_in import still
@@ -129,6 +129,17 @@ def test_a_call_fails_by_its_status_or_by_silence(
     """A member that is not up yet behind its proxy has not lost the fault."""
     wired.answer = answer
     assert shows(calls_fail(wired.as_cluster, wired.link("n1>n2"))) is shown
+
+
+def test_a_call_to_somebody_who_is_not_up_proves_nothing(wired: Wired) -> None:
+    def unobserved(endpoint: Endpoint, timeout_s: float) -> Observation:
+        raise Unobserved(f"{endpoint.node} refused within {timeout_s:g} s")
+
+    wired.answer = Answer(502, Outcome.ANSWERED, 0.001)
+    probe = calls_fail(wired.as_cluster, wired.link("n1>n2"))
+    assert shows(probe) is True
+    wired.system = replace(wired.system, observe=unobserved)
+    assert shows(probe) is None
 
 
 def test_what_stands_beside_a_node_tells_of_failed_work(wired: Wired, tmp_path: Path) -> None:
