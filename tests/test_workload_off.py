@@ -1,7 +1,8 @@
 """
 For each fault the same test with the workload off: effective, never felt, INVALID.
 
-On toys, which say nothing to each other unless a client asks: nothing of theirs can meet a fault.
+On toys, which say nothing to each other unless a client asks: nothing of theirs can meet a fault;
+beacons say nothing before their genesis.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from tests.toy_clusters import (
     FOREIGN,
     LOAD_PER_S,
     PLAIN,
+    SILENT,
     STEADY_TIMEOUT_S,
+    TERMINATED,
     Bench,
     Case,
     bench,
@@ -38,9 +41,8 @@ pytestmark = pytest.mark.engine
 
 QUIET_S = 0.7
 QUIET_TIMEOUT_S = 30.0
-FAULTS = [
-    replace(case, kind=PLAIN) if case.kind == FOREIGN else case for case in CASES if case.heals
-]
+INSTEAD = {FOREIGN: PLAIN, TERMINATED: SILENT}
+FAULTS = [replace(case, kind=INSTEAD.get(case.kind, case.kind)) for case in CASES if case.heals]
 
 
 def await_quiet(cluster: Cluster) -> None:

@@ -25,6 +25,7 @@ from faults.broken_connections import HalfOpenConnections, ResetConnections, Slo
 from faults.flapping_links import FlappingLinks
 from faults.full_disk import FullDisk
 from faults.kill import Kill
+from faults.misconfigured_proxy import MisconfiguredProxy
 from faults.overwritten_key import OverwrittenKey
 from faults.partition import Bridge, Isolate, OneWay, Split
 from faults.pause import Pause
@@ -37,6 +38,7 @@ from faults.tls_mismatch import TlsMismatch, WrongPort
 from faults.upgrade import Upgrade
 from faults.wrong_certificate import WrongCertificate
 from faults.wrong_clock import WrongClock
+from suites.beacon.system import beacon
 from suites.etcd.system import SYSTEM as ETCD
 from suites.toys.system import toys
 from tests.sabotage import Actuator
@@ -47,6 +49,9 @@ STEADY_TIMEOUT_S = 15.0
 
 PLAIN, STORED, SECURE, FOREIGN = "plain", "stored", "secure", "foreign"
 KEYED, CLOCKED = "keyed", "clocked"
+TERMINATED, SILENT = "terminated", "silent"
+NEWEST = (FOREIGN, TERMINATED, SILENT)
+"""Those that start at their newest release."""
 IDENTITY = Artifact("identity", "identity.toml", ArtifactKind.KEY)
 
 
@@ -62,6 +67,11 @@ SYSTEMS: dict[str, System] = {
     KEYED: replace(toys(3), files=_identity, artifacts=(IDENTITY,)),
     CLOCKED: toys(3),
     FOREIGN: ETCD,  # toys keep their connections: a slow close is nothing to them
+    # nothing stands before a toy; members talk without being asked, but not before their genesis
+    TERMINATED: replace(beacon(3, threshold=2, terminated=True), start_timeout_s=25.0),
+    SILENT: replace(
+        beacon(3, threshold=2, terminated=True, genesis_in_s=3600.0), steady=lambda _: True
+    ),
 }
 
 
@@ -117,6 +127,7 @@ CASES = [
     Case(WrongCertificate("follower", "expired"), SECURE, Actuator.FILES, calls=1),
     Case(WrongCertificate("follower", "wrong_name"), SECURE, Actuator.FILES, calls=1),
     Case(Reconfigure("follower", {"peer_tls": "off"}), SECURE, Actuator.FILES, calls=1),
+    Case(MisconfiguredProxy("n1"), TERMINATED, Actuator.FILES, calls=1),
     Case(SlowClose(*LINK, delay_s=0.3), FOREIGN, Actuator.TOXIPROXY),
 ]
 
@@ -147,7 +158,7 @@ class Bench:
             self.await_leader(held)
             return held
         self.close()
-        release = SYSTEMS[kind].releases[0 if kind != FOREIGN else -1].label
+        release = SYSTEMS[kind].releases[-1 if kind in NEWEST else 0].label
         setting = Setting(
             release=release,
             storage=kind == STORED,
@@ -160,12 +171,12 @@ class Bench:
         return cluster
 
     def await_leader(self, cluster: Cluster) -> None:
-        """Toys elect one when they are asked; the others may still be candidates by then."""
+        """Toys elect one when they are asked; the others may be candidates; beacons have none."""
 
         def led() -> bool:
             roles = [one.role for one in cluster.latest().values() if one is not None]
             followers = len(cluster.nodes) - 1
-            return sorted(roles) == ["follower"] * followers + ["leader"]
+            return not any(roles) or sorted(roles) == ["follower"] * followers + ["leader"]
 
         if not led():
             with cluster.loaded(LOAD_PER_S):
