@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from chaoskit.clock import monotonic
 from chaoskit.cluster import Cluster
 from chaoskit.companion import Companion
 from chaoskit.errors import WaitTimedOut
@@ -46,9 +45,10 @@ def test_a_proxy_hands_calls_on_as_its_member_serves(chaos_cluster: Take, chaos_
     Success: what well members were called for was handed on in HTTP/2, in their mode, decrypted
         once; rounds keep time.
     """
-    group = chaos_cluster(_fronted(beacon(4, threshold=3, terminated=True), chaos_plan.inputs))
+    system = _steady_in_time(beacon(4, threshold=3, terminated=True))
+    group = chaos_cluster(_fronted(system, chaos_plan.inputs))
     apply(Restart("n1", how="stop"), to=group)
-    _await_level(group, "n1")
+    _await_level(group)
     group.await_progress(by=5, timeout_s=20)
     note_calls(group)
     group.check(
@@ -66,15 +66,15 @@ def test_one_member_of_another_build_costs_no_round(chaos_cluster: Take, chaos_p
     Success: while exactly a threshold runs each round is there within 3 s, none waits for 8 s.
     """
     inputs = chaos_plan.inputs
-    system = with_insecure_build(beacon(4, threshold=3, terminated=True), inputs["to"])
-    group = chaos_cluster(system)
+    system = _steady_in_time(beacon(4, threshold=3, terminated=True))
+    group = chaos_cluster(with_insecure_build(system, inputs["to"]))
     apply(Upgrade("n1", to=inputs["to"] + inputs["build"]), to=group)
-    _await_level(group, "n1")
+    _await_level(group)
     group.await_progress(by=2, timeout_s=20)
     with inject(Kill("n2"), into=group) as fault:
         fault.await_felt(timeout_s=10)
         group.hold(float(inputs["spared_for_s"]))
-    _await_level(group, "n2")
+    _await_level(group)
     group.await_progress(by=_OWED, timeout_s=3 * _OWED)
     group.check(
         any_threshold_makes_rounds_in_time(late_s=_LATE_S),
@@ -83,11 +83,7 @@ def test_one_member_of_another_build_costs_no_round(chaos_cluster: Take, chaos_p
 
 
 def _fronted(system: System, inputs: Mapping[str, str]) -> System:
-    """
-    The group, one member of which has its proxy set up as the plan says, from the start on.
-
-    Steady is whoever is in time: what peers say of that member tells of its proxy.
-    """
+    """The group, one member of which has its proxy set up as the plan says, from the start on."""
 
     def beside(placement: Placement) -> Companion | None:
         if placement.name == "n1":
@@ -95,19 +91,19 @@ def _fronted(system: System, inputs: Mapping[str, str]) -> System:
             return members.beside(replace(placement, settings=settings))
         return members.beside(placement)
 
+    return replace(system, beside=beside)
+
+
+def _steady_in_time(system: System) -> System:
+    """Steady is whoever is in time: what peers say of a member may be its proxy's doing."""
+
     def steady(seen: Mapping[str, Observation]) -> bool:
         return all(one.ready for one in seen.values())
 
-    return replace(system, beside=beside, steady=steady)
+    return replace(system, steady=steady)
 
 
-def _await_level(group: Cluster, name: str) -> None:
-    """Wait until the member is in time, by a sample from now on; for the judge to say if not."""
-    since_s = monotonic()
-
-    def level() -> bool:
-        seen = group.latest()[name]
-        return group.observers.all_asked_since(since_s) and seen is not None and seen.ready
-
+def _await_level(group: Cluster) -> None:
+    """Wait until all are in time; for the judge to say if not."""
     with suppress(WaitTimedOut):
-        group.await_that(level, what=f"{name} in time", timeout_s=_BACK_S)
+        group.await_steady_state(timeout_s=_BACK_S)
