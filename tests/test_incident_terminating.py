@@ -13,6 +13,8 @@ import pytest
 from chaoskit.cluster import Cluster
 from chaoskit.companion import LOG
 from chaoskit.errors import Inconclusive
+from chaoskit.exchange import Outcome
+from chaoskit.handshake import Dial
 from chaoskit.history import Recorder
 from chaoskit.invariant import Invariant, Violation
 from chaoskit.verdict import Kind
@@ -58,10 +60,11 @@ def noted(tape: BeaconTape, node: str, front: Front, time_s: float = 5.5) -> Non
     tape.add(20.0, node, "note", text="the proxy's log", handed_on=told)
 
 
-def fronted(front: Front, *, others: Sequence[str] = NODES[1:]) -> BeaconTape:
+def fronted(front: Front, *, others: Sequence[str] = NODES[1:], serves: bool = True) -> BeaconTape:
     """Five members in time; one call was handed on to each."""
     tape = BeaconTape()
     tape.level(1, 10)
+    tape.add(20.0, "n1", "note", text="a ping", serves=serves)
     noted(tape, "n1", front)
     for node in others:
         noted(tape, node, Front.RIGHT)
@@ -77,7 +80,9 @@ def test_each_way_breaks_the_promise_that_names_it_and_no_other(front: Front) ->
         for one in found:
             assert one.text.startswith("what ends TLS before n1 ")
             assert "1 of 1 calls of peers from 5.500 to 5.500 s" in one.text
-            assert one.text.endswith("while n1 itself ran and answered")
+            assert one.text.endswith(
+                "while n1 itself ran, answered, and serves HTTP/2 in plaintext behind it"
+            )
             assert not one.excusable
 
 
@@ -93,6 +98,8 @@ def test_a_proxy_is_not_blamed_for_a_member_that_is_not_well(front: Front) -> No
     tape = fronted(Front.RIGHT)
     noted(tape, "n1", front, time_s=12.0)  # nobody has asked it since
     assert judged(PROMISES[front], tape) == []
+    with pytest.raises(Inconclusive, match="the proxy before n1 is set up"):
+        judged(PROMISES[front], fronted(front, serves=False))
 
 
 def test_a_proxy_that_handed_nothing_on_is_not_known() -> None:
@@ -118,9 +125,14 @@ def test_a_log_is_noted_with_when_and_what_failed_one_by_one(tmp_path: Path) -> 
     (tmp_path / "n1").mkdir()
     (tmp_path / "n1" / LOG).write_text("".join(written))
     node = SimpleNamespace(log=SimpleNamespace(path=tmp_path / "n1" / "node.log"))
-    note_calls(cast("Cluster", SimpleNamespace(nodes={"n1": node}, recorder=recorder)))
-    told: list[dict[str, Any]] = [one.value["handed_on"] for one in recorder.history().of("note")]
+    met = Dial(Outcome.ANSWERED, 0.001)
+    backend = SimpleNamespace(inside=lambda _node, _call, timeout_s: met if timeout_s else None)
+    world = SimpleNamespace(nodes={"n1": node}, recorder=recorder, backend=backend)
+    note_calls(cast("Cluster", world))
+    ping, *notes = recorder.history().of("note")
     recorder.close()
+    assert ping.value["serves"] is True
+    told: list[dict[str, Any]] = [one.value["handed_on"] for one in notes]
     assert [(one["way"], one["count"], one["from_s"], one["to_s"]) for one in told] == [
         ("RIGHT", 2, pytest.approx(1.0, abs=0.002), pytest.approx(2.0, abs=0.002)),
         ("HTTP1", 1, pytest.approx(3.0, abs=0.002), pytest.approx(3.0, abs=0.002)),

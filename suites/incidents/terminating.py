@@ -5,10 +5,13 @@ Owns: reading the proxies' logs into the history, and a promise for each way in 
 can be set up wrongly, so that which one is broken names the way. Refuses: how a proxy was set up,
 and what peers say of a member: to them a member behind such a proxy is as one that is broken.
 
-A proxy is judged by what it did while its member was well: the process ran, nothing changed about
-it, and it answered for itself before and after. What nginx cannot hand on to a member that is down,
-or that does not listen yet, looks like a wrong mode.
+A proxy is accused only of what it did while its member was well: the process ran, nothing changed
+about it, it answered for itself before and after, and on its own machine it was seen to serve
+HTTP/2 in plaintext, which is what it promises to whatever stands before it. What nginx cannot hand
+on to a member that is down, or that does not listen yet, looks like a wrong mode.
 
+    note   {"text", "serves"}, by member: whether a ping in plaintext HTTP/2, on its own loopback,
+           was answered
     note   {"text", "handed_on": {"way", "count", "from_s", "to_s", "line", "status", "upstream",
            "upstream_status"}}, by member: calls of peers, one after the other, that met the same;
            `way` is a name of suites.beacon.terminator.Front
@@ -19,25 +22,40 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
+from chaoskit import http2
 from chaoskit.cluster import Cluster
 from chaoskit.companion import LOG
 from chaoskit.errors import Inconclusive
+from chaoskit.exchange import Outcome
 from chaoskit.history import Event, History
 from chaoskit.invariant import Violation, safety
 from suites.beacon.readings import nodes_of
 from suites.beacon.system import BEHIND
 from suites.beacon.terminator import Front, Request, of_peers, requests, way
 
+_PING_TIMEOUT_S = 2.0
 _MET = attrgetter("status", "upstream", "upstream_status")
 
 
 def note_calls(cluster: Cluster) -> None:
-    """Put what the members' proxies logged of peers' calls into the history."""
+    """
+    Put what the members' proxies logged of peers' calls into the history, and whether members serve
+    what they have to.
+
+    Raises ChaosError when one of them does not run.
+    """
     begun_s = datetime.fromisoformat(cluster.recorder.started_utc).timestamp()
+    host, _, port = BEHIND.rpartition(":")
+    ping = partial(http2.ping, host, int(port), timeout_s=_PING_TIMEOUT_S)
     for name, node in cluster.nodes.items():
+        met = cluster.backend.inside(name, ping, timeout_s=2 * _PING_TIMEOUT_S)
+        text = f"a ping in plaintext HTTP/2 to {name}, behind its proxy: {met.kind.value}"
+        serves = met.kind is Outcome.ANSWERED
+        cluster.recorder.record(name, "note", {"text": text, "serves": serves})
         with node.log.path.with_name(LOG).open(encoding="utf-8", errors="replace") as lines:
             asked = of_peers(requests(lines))
         for _, alike in groupby(asked, key=_MET):
@@ -81,6 +99,7 @@ class HandedOn:
 
 def handed_on(history: History) -> Iterator[HandedOn]:
     """What was noted of it, in order; what came to nothing as far as the member was well then."""
+    serving = {event.process for event in history.of("note") if event.value.get("serves")}
     for event in history.of("note"):
         told = event.value.get("handed_on")
         if told is None:
@@ -96,7 +115,8 @@ def handed_on(history: History) -> Iterator[HandedOn]:
             told["upstream_status"],
             event.index,
         )
-        if found.way == Front.RIGHT.name or _was_well(history, found):
+        well = found.member in serving and _was_well(history, found)
+        if found.way == Front.RIGHT.name or well:
             yield found
 
 
@@ -128,7 +148,7 @@ def _met(history: History, front: Front, what: str) -> Sequence[Violation]:
                 f"what ends TLS before {member} {what}: {calls} of {sum(i.count for i in its)} "
                 f"calls of peers from {first.from_s:.3f} to {wrong[-1].to_s:.3f} s came to nothing "
                 f"({first.upstream_status} by {first.upstream}, {first.status} to the peer), while "
-                f"{member} itself ran and answered",
+                f"{member} itself ran, answered, and serves HTTP/2 in plaintext behind it",
                 tuple(one.event for one in wrong),
                 excusable=False,
             )
