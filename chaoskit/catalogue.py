@@ -2,9 +2,10 @@
 What is there to run: systems and faults, found by name.
 
 Owns: loading the `SYSTEM` of `suites/NAME/system.py` below the project, what else a suite says of
-itself (`CANARY` there, `DEMO` of `suites/NAME/demo.py`), and the faults and changes
-that packages offer under the entry point groups `chaoskit.faults` and `chaoskit.changes`. Refuses:
-guessing: an unknown name is an error that lists the known ones.
+itself (`CANARY` and `ROLES` there, `DEMO` of `suites/NAME/demo.py`, `REHEARSAL` of
+`suites/NAME/rehearsal.py`), and the faults and changes that packages offer under the entry point
+groups `chaoskit.faults` and `chaoskit.changes`. Refuses: guessing: an unknown name is an error that
+lists the known ones.
 """
 
 from __future__ import annotations
@@ -59,6 +60,17 @@ def load_canary(name: str, *, project: Path) -> System | None:
     return found if isinstance(found, System) else None
 
 
+def load_roles(name: str, *, project: Path) -> tuple[str, ...] | None:
+    """
+    The `ROLES` of `suites/NAME/system.py`: what a matrix aims faults at; None without them.
+
+    They are roles that its nodes may have, or one node's name where all are alike. Raises
+    UsageError that lists the known names.
+    """
+    found = getattr(_module(name, project, part="system"), "ROLES", None)
+    return tuple(map(str, found)) if found else None
+
+
 def demo_names(project: Path) -> tuple[str, ...]:
     """The names of the systems of which a suite says what a demo shows."""
     return tuple(sorted(path.parent.name for path in (project / "suites").glob("*/demo.py")))
@@ -73,6 +85,18 @@ def load_demo(name: str, *, project: Path) -> object:
     if name in system_names(project) and name not in demo_names(project):
         return None
     return getattr(_module(name, project, part="demo"), "DEMO", None)
+
+
+def load_rehearsal(name: str, *, project: Path) -> object:
+    """
+    The `REHEARSAL` of `suites/NAME/rehearsal.py`, to be checked by who rehearses; None without one.
+
+    Raises UsageError that lists the known names of systems.
+    """
+    known = name in system_names(project)
+    if known and not (project / "suites" / name / "rehearsal.py").is_file():
+        return None
+    return getattr(_module(name, project, part="rehearsal"), "REHEARSAL", None)
 
 
 def _module(name: str, project: Path, *, part: str) -> ModuleType:

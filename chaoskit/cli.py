@@ -42,6 +42,9 @@ Runs = Annotated[Path, typer.Option("--runs", help="where run folders go")]
 Bisect = Annotated[
     bool, typer.Option("--exit-for-bisect", help="exit 125 for what says nothing of the release")
 ]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting of it")
+]
 _RUNS = Path("runs")
 _HOUR_S = 3600.0
 
@@ -196,6 +199,13 @@ def rehearse(
         int, typer.Option(help="members that go, and are down, at once")
     ] = 1,
     vintage: Annotated[str, typer.Option(help="stored data that members start on")] = "",
+    keys_as_left_by: Annotated[
+        str, typer.Option(metavar="RELEASE", help="whose ceremony left the members' keys")
+    ] = "",
+    config_as_left_by: Annotated[
+        str, typer.Option(metavar="RELEASE", help="the one that members are still set up for")
+    ] = "",
+    settings: Settings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="stop after the plan")] = False,
     seed: Seed = None,
     chaos_image: Images = None,
@@ -203,10 +213,17 @@ def rehearse(
     exit_for_bisect: Bisect = False,
 ) -> None:
     """Rehearse an upgrade: the plan, each step on a real cluster, then go or no-go."""
-    from chaoskit.rehearsal_plan import RehearsalRequest
+    from chaoskit.rehearsal_axes import CONFIGURATION, KEYS
+    from chaoskit.rehearsal_route import RehearsalRequest
     from chaoskit.rehearse import rehearse as carry_out
+    from chaoskit.rehearsed import load
+    from chaoskit.vintage_making import parse_settings
 
     with _answering(for_bisect=exit_for_bisect):
+        choices = _choices(seed, chaos_image, runs)
+        staged = load(system, project=choices.project)
+        wanted = parse_settings(staged.system, settings or [])
+        left = {KEYS.setting: keys_as_left_by, CONFIGURATION.setting: config_as_left_by}
         request = RehearsalRequest(
             source=source,
             target=target,
@@ -216,9 +233,11 @@ def rehearse(
             pause_between_s=read_duration_s(pause_between) if pause_between else 0.0,
             max_unavailable=max_unavailable,
             vintage=vintage,
+            left_by=tuple((name, release) for name, release in left.items() if release),
+            settings=tuple(sorted(wanted.items())),
             dry_run=dry_run,
         )
-        outcome = carry_out(_system(system), request, _choices(seed, chaos_image, runs), say)
+        outcome = carry_out(staged, request, choices, say)
     raise typer.Exit(_for_bisect(outcome.exit_code, for_bisect=exit_for_bisect))
 
 
@@ -309,9 +328,7 @@ def vintage_make(
     system: str,
     release: str,
     *,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting of it")
-    ] = None,
+    settings: Settings = None,
     progress: Annotated[int, typer.Option(help="how far it has to come first")] = 50,
     within: Annotated[str, typer.Option(metavar="2m", help="how long it may take")] = "2m",
     seed: Seed = None,

@@ -19,6 +19,9 @@ from chaoskit.quorate import Interval, timelines
 from chaoskit.system import Release, System
 from chaoskit.verdict import Kind
 
+MOVED_ON = 2
+"""By how much a system that moves by itself has to move: the first step may be from before."""
+
 
 def _release_at(history: History, member: str) -> list[tuple[int, str]]:
     """From which event on the member ran which release."""
@@ -55,10 +58,13 @@ def contributed(member: str, release: Release, *, bound_s: float) -> Invariant:
     Liveness. Source: a member that receives everything and whose answers are lost looks healthy to
     all but this test. The last time counts in which exactly a quorum was healthy, this member among
     it, and operations were asked that need one. Kept: one of them was acknowledged then. Broken:
-    that time lasted `bound_s` seconds, all in vain. A shorter one says nothing.
+    that time lasted `bound_s` seconds, all in vain. A shorter one says nothing. Where a system
+    moves by itself, it must have moved on twice then: what is shown first may be from before.
     """
 
     def judge(history: History) -> Sequence[Violation]:
+        if not _driven(history):
+            return _moved_on(history, member, release, bound_s)
         asked = [one for one in attempts(history) if one.needs_quorum]
         for interval in reversed(_needing(history, member, release.label)):
             within = [
@@ -78,6 +84,39 @@ def contributed(member: str, release: Release, *, bound_s: float) -> Invariant:
         raise Inconclusive(f"no quorum was seen that needed {member} at {release.label}")
 
     return Invariant(f"{member}_contributes_at_{release.label}", Kind.LIVENESS, judge)
+
+
+def _driven(history: History) -> bool:
+    started = history.of("cluster")
+    return bool(started[0].value["driven"]) if started else True
+
+
+def _moved_on(
+    history: History, member: str, release: Release, bound_s: float
+) -> Sequence[Violation]:
+    news_s = _news_s(history)
+    for interval in reversed(_needing(history, member, release.label)):
+        within = [one for one in news_s if interval.start_s <= one <= interval.end_s]
+        if len(within) >= MOVED_ON:
+            return ()
+        if interval.end_s - interval.start_s >= bound_s:
+            text = (
+                f"with exactly a quorum left that needs {member} at {release.label}, it moved on "
+                f"{len(within)} times from {interval.start_s:.3f} to {interval.end_s:.3f} s"
+            )
+            return (Violation(text, (interval.cause,)),)
+    raise Inconclusive(f"no quorum was seen that needed {member} at {release.label}")
+
+
+def _news_s(history: History) -> list[float]:
+    """When progress was shown that nobody had shown before."""
+    newest, found = 0, []
+    for event in history.of("observe"):
+        progress = event.value.get("progress") or 0
+        if event.type == "ok" and progress > newest:
+            newest = progress
+            found.append(event.time_s)
+    return found
 
 
 def runs_release(member: str, release: Release) -> Invariant:

@@ -21,6 +21,7 @@ from chaoskit.faulttable import Row, rows
 from chaoskit.lease import Leases
 from chaoskit.matrix_cell_run import forgetting, one_fault, run_cell
 from chaoskit.matrix_cells import (
+    ROLES,
     Cell,
     Known,
     cells_of,
@@ -98,6 +99,7 @@ class _Night:
     say: Say
     systems: dict[str, System]
     faults: dict[str, type]
+    roles: dict[str, tuple[str, ...]]
     history: tuple[CellResult, ...]
     began_s: float
     results: list[CellResult] = field(default_factory=list)
@@ -152,7 +154,7 @@ class _Night:
                     cell,
                     one_fault(
                         cell.fault,
-                        fields_for(kind, cell.role),
+                        fields_for(kind, cell.role, (*self.roles[system.name], *system.nodes)),
                         may_exit=bool(getattr(kind, "MAY_EXIT", False)),
                     ),
                     again=self._command(cell),
@@ -332,6 +334,10 @@ def run_matrix(request: MatrixRequest, choices: Choices, say: Say) -> MatrixOutc
         say,
         systems,
         faults,
+        {
+            name: catalogue.load_roles(name, project=choices.project) or ROLES
+            for name in request.systems
+        },
         read_results(request.out / "matrix-history.jsonl"),
         clock.monotonic(),
     )
@@ -368,7 +374,7 @@ def _cells(system: System, night: _Night, table: dict[str, Row]) -> list[Cell]:
     wanted = request.only.split()
     return [
         cell
-        for cell in cells_of(system, usable, releases=labels)
+        for cell in cells_of(system, usable, releases=labels, roles=night.roles[system.name])
         if all(word in cell.name.split() for word in wanted)
     ]
 

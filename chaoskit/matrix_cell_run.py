@@ -32,6 +32,7 @@ LOAD_PER_S = 20.0
 RECOVERY_S = 20.0
 _FELT_TIMEOUT_S = 15.0
 _PROGRESS, _PROGRESS_TIMEOUT_S = 20, 20.0
+_PROGRESS_ALONE = 3  # of a system that moves by itself, as slowly as it does
 _BELOW_QUORUM_S = 3.0
 _CANARY_PROGRESS = 10
 _SILENT = Observation(ready=False)
@@ -104,7 +105,8 @@ def one_fault(name: str, fields: Mapping[str, Any], *, may_exit: bool) -> Callab
         with inject(fault, into=cluster, may_exit=may_exit) as injected:
             injected.await_felt(timeout_s=_FELT_TIMEOUT_S)
             if _owed(cluster):
-                cluster.await_progress(by=_PROGRESS, timeout_s=_PROGRESS_TIMEOUT_S)
+                by = _PROGRESS if cluster.system.driven else _PROGRESS_ALONE
+                cluster.await_progress(by=by, timeout_s=_PROGRESS_TIMEOUT_S)
             else:
                 cluster.hold(_BELOW_QUORUM_S)
         cluster.await_steady_state(timeout_s=RECOVERY_S)

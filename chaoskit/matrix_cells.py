@@ -28,7 +28,8 @@ CELL_S, CLUSTER_S = 15.0, 6.0
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
     """
-    One short experiment: a fault on a node in a role, on a release of a system.
+    One short experiment: a fault on a node in a role, on a release of a system. Where nodes have no
+    roles, `role` is a node's name.
 
     `storage` says that its cluster needs faulty storage, `clocks` that it needs clocks that can be
     set.
@@ -60,13 +61,13 @@ class Known:
     duration_s: float
 
 
-def fields_for(fault: type, role: str) -> dict[str, Any]:
+def fields_for(fault: type, role: str, others: Sequence[str] = ROLES) -> dict[str, Any]:
     """
     The target fields of a fault when its first target is the node in `role`.
 
-    Further targets get the other role. Raises UsageError for a fault without a target.
+    Further targets get the first of the `others`. Raises UsageError for a fault without a target.
     """
-    other = next(one for one in ROLES if one != role)
+    other = next(one for one in others if one != role)
     targets = [one for one in dataclasses.fields(fault) if one.metadata.get("target")]
     if not targets:
         raise UsageError(f"{fault.__name__} has no target field: it cannot be aimed at a role")
@@ -79,7 +80,11 @@ def fields_for(fault: type, role: str) -> dict[str, Any]:
 
 
 def cells_of(
-    system: System, faults: Mapping[str, type], *, releases: Sequence[str] = ()
+    system: System,
+    faults: Mapping[str, type],
+    *,
+    releases: Sequence[str] = (),
+    roles: Sequence[str] = ROLES,
 ) -> tuple[Cell, ...]:
     """Every cell of a system, in order; `releases` (labels) limits it to these."""
     return tuple(
@@ -95,7 +100,7 @@ def cells_of(
             for release in system.releases
             if not releases or release.label in releases
             for name, kind in faults.items()
-            for role in ROLES
+            for role in roles
         )
     )
 

@@ -1,60 +1,32 @@
 """
 The plan of an upgrade rehearsal, as a value: which releases, which steps, how long.
 
-Owns: the way from one release to another (through every minor between, unless told otherwise), the
-order in which members take their turns, the numbered steps, their printed form and the estimate of
-their time. Refuses: I/O and roles; who leads is known only when a member's turn comes, so a step
-names a turn and `next_member` says whose it is.
+Owns: the order in which members take their turns, the numbered steps, what an operator changes
+between releases, the printed form of all that and the estimate of its time. Refuses: I/O and roles;
+who leads is known only when a member's turn comes, so a step names a turn and `next_member` says
+whose it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, pairwise
 from random import Random
 from typing import Any
 
+from chaoskit import rehearsal_axes as axes
 from chaoskit.errors import UsageError
-from chaoskit.system import Release, System
+from chaoskit.rehearsal_route import RehearsalRequest, route
+from chaoskit.system import System
 
+Changed = Callable[[str, str], Sequence[str]]
 LEADER = "leader"
 END = "end"
 # What these take on a small machine, seconds; only the printed estimate rests on them.
-_START_S, _RESTART_S, _PROOF_S, _JUDGING_S, _FAULT_S = 6.0, 3.0, 1.5, 2.0, 6.0
-_MINOR = re.compile(r"v?(\d+)\.(\d+)(?!\d)")
-
-
-@dataclass(frozen=True, slots=True)
-class RehearsalRequest:
-    """
-    What a person asks to have rehearsed.
-
-    Attributes
-    ----------
-    source, target, via: releases, or prefixes that match exactly one.
-    skip: go there in one step, whatever lies between.
-    rollback: "" (each step's way back is tried, and only reported), "end" or "after:K": that many
-        upgraded members must go all the way back.
-    pause_between_s: how long the load runs on between two members.
-    max_unavailable: how many members go at once, and are down together.
-    load_per_s: operations a second over all members.
-    vintage: stored data that the members start on; empty for a first start.
-
-    """
-
-    source: str
-    target: str
-    via: tuple[str, ...] = ()
-    skip: bool = False
-    rollback: str = ""
-    pause_between_s: float = 0.0
-    max_unavailable: int = 1
-    load_per_s: float = 20.0
-    vintage: str = ""
-    dry_run: bool = False
+_START_S, _RESTART_S, _PROOF_S, _JUDGING_S, _FAULT_S, _LINKS_S = 6.0, 3.0, 1.5, 2.0, 6.0, 9.0
 
 
 class StepKind(StrEnum):
@@ -91,7 +63,10 @@ class RehearsalPlan:
     """
     All of a rehearsal: the labels on the way, the drawn order of members, the steps.
 
-    `spares` is how many members can be missing while a quorum is left.
+    `spares` is how many members can be missing while a quorum is left; `settings` what members are
+    started with; `changes` for each hop what an operator changes, beside the program; `driven`,
+    `linked` and `led` whether the system moves by load alone, whether its members dial each other,
+    and whether one of them leads.
     """
 
     system: str
@@ -102,6 +77,11 @@ class RehearsalPlan:
     seed: str
     request: RehearsalRequest
     steps: tuple[RehearsalStep, ...]
+    settings: tuple[tuple[str, str], ...] = ()
+    changes: tuple[tuple[str, ...], ...] = ()
+    driven: bool = True
+    linked: bool = True
+    led: bool = True
 
     @property
     def estimate_s(self) -> float:
@@ -122,6 +102,8 @@ class RehearsalPlan:
                 "max_unavailable": self.request.max_unavailable,
                 "load_per_s": self.request.load_per_s,
                 "vintage": self.request.vintage,
+                "settings": dict(self.settings),
+                "changes": [list(one) for one in self.changes],
                 "estimate_s": round(self.estimate_s, 1),
                 "steps": [
                     {
@@ -142,12 +124,15 @@ class RehearsalPlan:
     def lines(self) -> list[str]:
         """The plan for people, as a numbered tree."""
         way, load = " -> ".join(self.route), self.request.load_per_s
+        last = "; who leads when a turn comes goes last" if self.led else ""
         found = [
             (
                 f"plan  {self.system} {way}, rolling, {len(self.order)} members, load {load:g} "
                 f"operations/s, seed {self.seed}, about {in_minutes(self.estimate_s)}"
             ),
-            f"      order drawn: {', '.join(self.order)}; who leads when a turn comes goes last",
+            f"      order drawn: {', '.join(self.order)}{last}",
+            *(f"      {line}" for line in axes.lines(self.request, source=self.route[0])),
+            *(f"      {line}" for line in self._changes()),
         ]
         told = False
         for step in self.steps:
@@ -157,6 +142,18 @@ class RehearsalPlan:
                 told = True
         return found
 
+    def changes_to(self, target: str) -> tuple[str, ...]:
+        """What an operator changes of a member that goes to this release of the way."""
+        hops = dict(zip(self.route[1:], self.changes, strict=False))
+        return hops.get(target, ())
+
+    def _changes(self) -> list[str]:
+        return [
+            f"an operator changes for {target}: {line}"
+            for target in self.route[1:]
+            for line in self.changes_to(target)
+        ]
+
     def _words(self, step: RehearsalStep) -> str:
         members = len(self.order)
         match step.kind:
@@ -165,7 +162,7 @@ class RehearsalPlan:
                 return f"start {members} members at {step.source}{on}; load"
             case StepKind.UPGRADE:
                 through = step.turn + step.size - 1
-                last = " (the leader)" if step.turn == members else ""
+                last = " (the leader)" if self.led and step.turn == members else ""
                 margin = f"margin {self.spares} -> {self.spares - step.size} -> {self.spares}"
                 where = f"member {step.turn} of {members}{last}"
                 if step.size > 1:
@@ -182,10 +179,13 @@ class RehearsalPlan:
     def _branches(self, step: RehearsalStep) -> list[str]:
         spare = f"with {self.spares} other{'s' if self.spares > 1 else ''} paused"
         said = "each reports" if step.size > 1 else "it reports"
+        moves = "an operation is acknowledged" if self.driven else "the others and it move on"
+        links = "    - its links are cut while it restarts, then whole: they come back"
         return [
-            f"    - {said} {step.target}, and {spare} an operation is acknowledged",
+            f"    - {said} {step.target}, and {spare} {moves}",
             f"    - way back at once: {step.source}, then {step.target} again",
             f"    - way back after {self.settle_s:g} s: {step.source}, then {step.target} again",
+            *([links] if self.linked else []),
             "    - promises of the system hold, margin kept",
         ]
 
@@ -196,62 +196,14 @@ def in_minutes(duration_s: float) -> str:
     return f"{whole} s" if whole < 60 else f"{whole // 60} m {whole % 60:02} s"
 
 
+def named(member: str, role: str) -> str:
+    """A member for people, with its role if it has one."""
+    return f"{member} ({role})" if role.strip() else member
+
+
 def bearable(order: Sequence[str]) -> tuple[str, str]:
     """Who is killed and who is cut off when all members are at the last release."""
     return order[0], order[-1]
-
-
-def minor_of(label: str) -> tuple[int, int] | None:
-    """Major and minor number of a release's label; None when it does not begin with them."""
-    match = _MINOR.match(label)
-    return (int(match[1]), int(match[2])) if match else None
-
-
-def _one(system: System, prefix: str) -> Release:
-    try:
-        return system.release(prefix)
-    except LookupError as error:
-        raise UsageError(str(error)) from None
-
-
-def route(system: System, request: RehearsalRequest) -> tuple[Release, ...]:
-    """
-    The releases that members go through, the first and the last included.
-
-    Without `skip` or `via`: the newest listed release of every minor between. Raises UsageError
-    for a prefix that does not match exactly one, for a way that does not lead forward, and when
-    no release of a minor between is listed.
-    """
-    source, target = _one(system, request.source), _one(system, request.target)
-    if request.skip and request.via:
-        raise UsageError("--skip goes there in one step and --via in several: choose one")
-    named = [_one(system, prefix) for prefix in request.via]
-    between = named if request.via or request.skip else _minors_between(system, source, target)
-    way = (source, *between, target)
-    places = [system.releases.index(release) for release in way]
-    if any(later <= earlier for earlier, later in pairwise(places)):
-        words = " -> ".join(release.label for release in way)
-        raise UsageError(f"{words} does not lead forward; for the way back there is --rollback")
-    return way
-
-
-def _minors_between(system: System, source: Release, target: Release) -> list[Release]:
-    first, last = minor_of(source.label), minor_of(target.label)
-    if first is None or last is None:
-        return []
-    newest: dict[tuple[int, int], Release] = {}
-    for release in system.releases:
-        minor = minor_of(release.label)
-        if minor is not None and first < minor < last:
-            newest[minor] = release
-    if first[0] == last[0]:
-        for number in range(first[1] + 1, last[1]):
-            if (first[0], number) not in newest:
-                raise UsageError(
-                    f"no release {first[0]}.{number} of {system.name} is listed, which lies "
-                    f"between {source.label} and {target.label}; give --via or --skip"
-                )
-    return [newest[minor] for minor in sorted(newest)]
 
 
 def rolled_back(rollback: str, upgrades: int) -> int:
@@ -270,9 +222,21 @@ def rolled_back(rollback: str, upgrades: int) -> int:
     return int(match[1])
 
 
-def make_plan(system: System, request: RehearsalRequest, *, seed: str) -> RehearsalPlan:
+def _nothing(_: str, __: str) -> Sequence[str]:
+    return ()
+
+
+def make_plan(
+    system: System,
+    request: RehearsalRequest,
+    *,
+    seed: str,
+    changed: Changed = _nothing,
+    led: bool = True,
+) -> RehearsalPlan:
     """
-    The plan for a request; `seed` (hex) draws the order of members.
+    The plan for a request; `seed` (hex) draws the order of members, `changed` says what an operator
+    changes between two releases, `led` whether one of the members leads.
 
     Raises UsageError for what cannot be meant, `max_unavailable` beyond what a quorum can spare
     among it.
@@ -310,7 +274,12 @@ def make_plan(system: System, request: RehearsalRequest, *, seed: str) -> Rehear
         settle_s=system.settle_s,
         seed=seed,
         request=request,
-        steps=_steps(labels, groups, undone, system.settle_s, request),
+        steps=_steps(labels, groups, undone, system, request),
+        settings=axes.settings_for(system, request),
+        changes=tuple(tuple(changed(*hop)) for hop in pairwise(labels)),
+        driven=system.driven,
+        linked=bool(system.linked_ports),
+        led=led,
     )
 
 
@@ -335,11 +304,12 @@ def _steps(
     labels: Sequence[str],
     groups: Sequence[_Group],
     back: int,
-    settle_s: float,
+    system: System,
     request: RehearsalRequest,
 ) -> tuple[RehearsalStep, ...]:
     steps = [RehearsalStep(1, StepKind.START, labels[0], labels[0], estimate_s=_START_S)]
-    again_s = 2 * (2 * _RESTART_S) + settle_s
+    settle_s = system.settle_s
+    again_s = 2 * (2 * _RESTART_S) + settle_s + (_LINKS_S if system.linked_ports else 0.0)
     for at, group in enumerate(groups[: back or len(groups)]):
         pause_s = request.pause_between_s if at else 0.0
         proofs_s = 2 * group.size * _PROOF_S

@@ -17,6 +17,8 @@ from chaoskit.console import say
 from chaoskit.errors import ChaosError
 from chaoskit.rehearsal_plan import RehearsalPlan, StepKind
 from chaoskit.rehearsal_step import Exit, Move, Taken
+from chaoskit.rehearsal_words import Controlled, broken
+from chaoskit.rehearsal_words import decision as word_of
 from chaoskit.saved import read_document
 from chaoskit.verdict import leading, usage_exit_code
 
@@ -34,6 +36,7 @@ def document(
     took_s: float,
     findings: Sequence[str],
     not_tried: Sequence[str],
+    controls: Sequence[Controlled] = (),
 ) -> dict[str, Any]:
     """The JSON form of a rehearsal that was carried out; `run` is the run's name."""
     return {
@@ -47,6 +50,16 @@ def document(
         "put_back": None if put_back is None else _taken(put_back),
         "findings": list(findings),
         "not_tried": list(not_tried),
+        "controls": [_control(one) for one in controls],
+    }
+
+
+def _control(one: Controlled) -> dict[str, Any]:
+    return {
+        "with": one.words,
+        "decision": word_of(one.verdict),
+        "broken": list(broken(one.reasons)),
+        "told": one.lines(),
     }
 
 
@@ -61,6 +74,7 @@ def _taken(one: Taken) -> dict[str, Any]:
         "target": one.step.target,
         "verdict": one.verdict.verdict.value,
         "reason": f"{first.by}: {first.text}" if first else "",
+        "broken": list(broken(one.verdict.reasons)),
         "move": None if one.move is None else _move(one.move),
         "contributes_after_s": None if one.contribution is None else one.contribution.after_s,
         "ways_back": [
@@ -140,6 +154,7 @@ def _asked(one: Mapping[str, Any]) -> str:
     words = ["skipping what lies between"] if one["skip"] else []
     rollback = {"": "forward", "end": "forward and all the way back"}
     words.append(rollback.get(one["rollback"], f"back {one['rollback']}"))
+    words += [f"{name} {value}" for name, value in one["settings"].items()]
     return ", ".join(words)
 
 
@@ -155,6 +170,8 @@ def _steps_told(one: Mapping[str, Any]) -> list[str]:
         lines.append(f"{told}: {step['verdict']}")
         if step["reason"]:
             lines.append(f"   * {step['reason']}")
+        also = [name for name in step["broken"] if not step["reason"].startswith(f"{name}:")]
+        lines += [f"   * broken too: {', '.join(also)}"] if also else []
         lines += [f"   * {_gone(gone)}" for gone in step["exits"]]
         lines += [
             f"   * way back {way['after_s']:.1f} s after it: {_moved(way)}"
@@ -165,6 +182,9 @@ def _steps_told(one: Mapping[str, Any]) -> list[str]:
         back = one["put_back"]
         lines += ["", f"Putting {back['member']} back {held}: {_moved(back['move'])}.", ""]
         lines += [f"* {_gone(gone)}" for gone in back["exits"]]
+    for control in one["controls"]:
+        names = f", broken: {', '.join(control['broken'])}" if control["broken"] else ""
+        lines += ["", f"With {control['with']}: {control['decision']}{names}."]
     return lines
 
 

@@ -22,14 +22,16 @@ from chaoskit.fault import NotEffective, apply, inject
 from chaoskit.invariant import Invariant
 from chaoskit.lastwords import last_words
 from chaoskit.liveness import recovered_within
-from chaoskit.rehearsal_plan import RehearsalPlan, RehearsalStep, bearable
+from chaoskit.rehearsal_links import mend_links
+from chaoskit.rehearsal_plan import RehearsalPlan, RehearsalStep, bearable, named
+from chaoskit.rehearsed import Rehearsed
 from chaoskit.rundir import TestVerdict
 from chaoskit.session import Session
 from chaoskit.sparing import Contribution, prove_contribution, roles_of
 from chaoskit.system import Release
 from chaoskit.verdict import Verdict
 
-_BORNE_PROGRESS = 20
+_BORNE_PROGRESS, _BORNE_ALONE = 20, 3
 _FELT_TIMEOUT_S = 10.0
 _LAST_WORDS_S = 5.0
 AT_ONCE = "at once"
@@ -135,15 +137,23 @@ class _Seen:
 
 @dataclass(slots=True)
 class Stage:
-    """The cluster of a rehearsal and what its steps need."""
+    """The cluster of a rehearsal, what its steps need, and what their names begin with (`leg`)."""
 
     session: Session
     cluster: Cluster
     plan: RehearsalPlan
+    rehearsed: Rehearsed
+    leg: str = ""
 
     def experiment(self, name: str, *extra: Invariant) -> Experiment:
         """A scope of its own in the history, named for people."""
-        return Experiment(self.cluster, name, self.session.choices.command, extra=tuple(extra))
+        command = self.session.choices.command
+        return Experiment(self.cluster, self.leg + name, command, extra=tuple(extra))
+
+    @property
+    def borne_progress(self) -> int:
+        """How far the system has to come while it bears something."""
+        return _BORNE_PROGRESS if self.cluster.system.driven else _BORNE_ALONE
 
     def judged(
         self, experiment: Experiment, body: Callable[[], None], *, pause_s: float = 0.0
@@ -252,13 +262,15 @@ class Stage:
         return " ".join(roles.get(name, "unknown" if len(members) > 1 else "") for name in members)
 
     def upgrade(self, step: RehearsalStep, members: Sequence[str], *, pause_s: float) -> Taken:
-        """Upgrade members at once, prove each, try their ways back."""
+        """Upgrade members at once, prove each, try ways back, cut and mend the links of one."""
         member, role, seen = " ".join(members), self._roles(members), _Seen()
+        release = self.cluster.system.release(step.target)
         experiment = self._moved(
-            f"step {step.number}: upgrade {member} ({role}) {step.source} -> {step.target}",
+            f"step {step.number}: upgrade {named(member, role)} {step.source} -> {step.target}",
             members,
-            self.cluster.system.release(step.target),
+            release,
         )
+        experiment.extra += tuple(self.rehearsed.owed(release))
 
         def body() -> None:
             seen.move = self.move(members, step.target)
@@ -271,6 +283,8 @@ class Stage:
             upgraded_s = clock.monotonic()
             self.cluster.hold(self.plan.settle_s)
             self._way_back(step, members, f"after {self.plan.settle_s:g} s", upgraded_s, seen)
+            if self.plan.linked:
+                mend_links(self.cluster, members[0], self.rehearsed.unreached)
             self._prove(members)
 
         verdict = self.judged(experiment, body, pause_s=pause_s)
@@ -335,7 +349,7 @@ class Stage:
         """Take a step back for good; that must succeed."""
         member, role, seen = " ".join(members), self._roles(members), _Seen()
         experiment = self._moved(
-            f"step {step.number}: roll back {member} ({role}) {step.target} -> {step.source}",
+            f"step {step.number}: roll back {named(member, role)} {step.target} -> {step.source}",
             members,
             self.cluster.system.release(step.source),
         )
@@ -361,7 +375,7 @@ class Stage:
             for name, node in faults:
                 with inject(catalogue.make(name, {"node": node}), into=cluster) as fault:
                     fault.await_felt(timeout_s=_FELT_TIMEOUT_S)
-                    cluster.await_progress(by=_BORNE_PROGRESS, timeout_s=bound_s)
+                    cluster.await_progress(by=self.borne_progress, timeout_s=bound_s)
                 cluster.await_steady_state(timeout_s=bound_s)
 
         title = f"step {step.number}: all at {step.target}, kill {killed}, cut off {cut}"
@@ -377,7 +391,7 @@ class Stage:
 
         def body() -> None:
             bound_s = system.start_timeout_s
-            self.cluster.await_progress(by=_BORNE_PROGRESS, timeout_s=bound_s)
+            self.cluster.await_progress(by=self.borne_progress, timeout_s=bound_s)
 
         title = f"step {step.number}: {len(system.nodes)} members at {step.source}"
         experiment = self.experiment(title, *checks)

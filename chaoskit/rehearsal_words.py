@@ -7,13 +7,53 @@ Owns: the wording, as pure functions of the plan and of what was seen. Refuses: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from chaoskit.rehearsal_plan import RehearsalPlan, StepKind
+from chaoskit.rehearsal_plan import RehearsalPlan, RehearsalStep, StepKind, named
 from chaoskit.rehearsal_step import Taken, WayBack
 from chaoskit.system import System
-from chaoskit.verdict import Verdict, leading
+from chaoskit.verdict import Reason, Verdict, leading
 
 DECISIONS = {Verdict.PASS: "GO", Verdict.FAIL: "NO-GO"}
+
+
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """A control as it came out: how it differed, the step that failed if one did, all reasons."""
+
+    words: str
+    verdict: Verdict
+    failed: Taken | None
+    reasons: tuple[Reason, ...]
+
+    def lines(self) -> list[str]:
+        """What it tells of the vintage that it did without."""
+        word = decision(self.verdict)
+        if self.verdict is Verdict.PASS:
+            return [f"control    {word} with {self.words}: the failure is due to that alone"]
+        lines = [f"control    {word} too with {self.words}: {self._where()}"]
+        lines += [f"           {one.by}: {one.text}" for one in first_of_each(self.reasons)]
+        return lines
+
+    def _where(self) -> str:
+        if self.failed is None:
+            return "the whole rehearsal"
+        step, who = self.failed.step, named(self.failed.member, self.failed.role)
+        return f"step {step.number}, {who} {step.source} -> {step.target}"
+
+
+def first_of_each(reasons: Sequence[Reason]) -> list[Reason]:
+    """The first reason of each promise that was broken, in order."""
+    found: dict[str, Reason] = {}
+    for one in reasons:
+        if one.verdict is Verdict.FAIL:
+            found.setdefault(one.by, one)
+    return list(found.values())
+
+
+def broken(reasons: Sequence[Reason]) -> tuple[str, ...]:
+    """The promises that were broken, by name, each once."""
+    return tuple(one.by for one in first_of_each(reasons))
 
 
 def decision(verdict: Verdict) -> str:
@@ -26,7 +66,7 @@ def step_line(taken: Taken) -> str:
     step = taken.step
     words = [f"{step.number:2}"]
     if step.kind in {StepKind.UPGRADE, StepKind.ROLLBACK} and taken.move is not None:
-        words.append(f"{taken.member} ({taken.role})  {taken.move}")
+        words.append(f"{named(taken.member, taken.role)}  {taken.move}")
         if taken.contribution is not None:
             words.append(f"contributes after {taken.contribution.after_s:.2f} s")
     elif step.kind is StepKind.START:
@@ -111,12 +151,15 @@ def failure_lines(failed: Taken, back: Taken | None, folder: str) -> list[str]:
     first = leading(failed.verdict.reasons)
     which = f"step {step.number}"
     if failed.move is not None:
-        which += f": {failed.member} ({failed.role}) {failed.move}"
-        if failed.move.held:
-            which = f"step {step.number}: {failed.member} ({failed.role}) at {failed.move.target}"
+        who = named(failed.member, failed.role)
+        which += (
+            f": {who} at {failed.move.target}" if failed.move.held else f": {who} {failed.move}"
+        )
     lines = [f"{decision(failed.verdict.verdict)}  {which}"]
     if first is not None:
         lines.append(f"       {first.by}: {first.text}")
+    also = first_of_each(failed.verdict.reasons)
+    lines += [f"       {one.by}: {one.text}" for one in also if first is None or one.by != first.by]
     lines += [f"       {one}" for one in failed.exits]
     for way in failed.ways_back:
         if not way.forward.held:
@@ -194,7 +237,8 @@ def _operator_step(number: int, one: Taken, plan: RehearsalPlan, system: System)
     role = f", which was the {one.role} here" if one.role else ""
     at_once = ""
     if len(one.members) > 1:
-        role, at_once = f", which were {one.role} here", ", all at once,"
+        role = f", which were {one.role} here" if one.role.strip() else ""
+        at_once = ", all at once,"
     lines = [
         f"### {number}. {one.member}{role}: {step.source} -> {step.target}",
         "",
@@ -202,14 +246,14 @@ def _operator_step(number: int, one: Taken, plan: RehearsalPlan, system: System)
             f"1. Stop {one.member}{at_once} with SIGTERM; give it {system.stop_timeout_s:g} s. "
             f"Keep its data."
         ),
-        f"2. Put {step.target} in the place of {step.source}; same arguments, same data. Start it.",
+        _put(step, plan),
         (
             f"3. Wait until it says itself that it is {system.release(step.target).version} and "
             f"that it is ready. {_took(one)}"
         ),
         (
             "4. Prove that it takes part before the next one: with the members that can be spared "
-            "stopped, a write must be acknowledged."
+            f"stopped, {'a write must be acknowledged' if plan.driven else 'it must move on'}."
         ),
         (
             f"5. Way back: stop it, put {step.source} back, start it. Here: "
@@ -219,6 +263,15 @@ def _operator_step(number: int, one: Taken, plan: RehearsalPlan, system: System)
     if plan.request.pause_between_s:
         lines.append(f"6. Wait {plan.request.pause_between_s:g} s.")
     return [*lines, ""]
+
+
+def _put(step: RehearsalStep, plan: RehearsalPlan) -> str:
+    put = f"2. Put {step.target} in the place of {step.source}"
+    changes = plan.changes_to(step.target)
+    if not changes:
+        return f"{put}; same arguments, same data. Start it."
+    told = [f"{put}, on the same data, and start it:", *(f"   * {one}" for one in changes)]
+    return "\n".join(told)
 
 
 def _took(one: Taken) -> str:

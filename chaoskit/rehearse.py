@@ -6,7 +6,9 @@ is then put back, as an operator would), the judgement over the whole rehearsal,
 leaves (report.html, runbook.md, rehearsal.json). Refuses: knowing what any release does.
 
 GO means that every step passed and every promise held over all of it. A way back that is closed is
-a finding; with `rollback` it is asked for, so its closing is NO-GO.
+a finding; with `rollback` it is asked for, so its closing is NO-GO. A NO-GO on keys or a
+configuration that an older release left is followed by controls (`rehearsal_axes`), each on a
+cluster of its own: they change no decision, and show what is to be had without that vintage.
 """
 
 from __future__ import annotations
@@ -20,17 +22,20 @@ from chaoskit import rehearsal_record
 from chaoskit.errors import ChaosError, InvariantViolated, UsageError
 from chaoskit.history import History
 from chaoskit.images import Mislabelled
+from chaoskit.rehearsal_axes import controls
 from chaoskit.rehearsal_plan import (
     RehearsalPlan,
-    RehearsalRequest,
     RehearsalStep,
     StepKind,
     in_minutes,
     make_plan,
     next_members,
 )
+from chaoskit.rehearsal_route import RehearsalRequest
 from chaoskit.rehearsal_step import Stage, Taken
 from chaoskit.rehearsal_words import (
+    Controlled,
+    broken,
     closed_ways,
     decision,
     failure_lines,
@@ -39,6 +44,7 @@ from chaoskit.rehearsal_words import (
     runbook,
     step_line,
 )
+from chaoskit.rehearsed import Rehearsed
 from chaoskit.rundir import TestVerdict
 from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
@@ -60,6 +66,7 @@ class RehearsalOutcome:
     exit_code: 0 GO, 1 NO-GO, 3 to 5 as everywhere.
     folder: the run folder, None for a dry run.
     taken: the steps that were carried out.
+    broken: the promises that were broken, by name, in the rehearsal and in its controls.
 
     """
 
@@ -69,6 +76,7 @@ class RehearsalOutcome:
     taken: tuple[Taken, ...] = ()
     findings: tuple[str, ...] = ()
     not_tried: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -81,14 +89,19 @@ class _Course:
     whole: TestVerdict | None = None
     moved: dict[int, str] = field(default_factory=dict)
 
+    def reasons(self) -> tuple[Reason, ...]:
+        whole = self.whole.reasons if self.whole is not None else ()
+        return (*(reason for one in self.taken for reason in one.verdict.reasons), *whole)
+
     def verdict(self) -> Verdict:
-        reasons = [reason for one in self.taken for reason in one.verdict.reasons]
-        reasons += self.whole.reasons if self.whole is not None else ()
-        return decide(reasons) if self.taken else Verdict.UNKNOWN
+        return decide(self.reasons()) if self.taken else Verdict.UNKNOWN
+
+    def is_no_go(self) -> bool:
+        return self.verdict() is Verdict.FAIL
 
 
 def rehearse(
-    system: System, request: RehearsalRequest, choices: Choices, say: Say
+    rehearsed: Rehearsed, request: RehearsalRequest, choices: Choices, say: Say
 ) -> RehearsalOutcome:
     """
     Print the plan, carry it out, answer how it came out; `say` gets every line for people.
@@ -96,7 +109,8 @@ def rehearse(
     Raises UsageError for a request that cannot be meant, two releases of one image among it, and
     ChaosError when the cluster cannot be had.
     """
-    plan = make_plan(system, request, seed=choices.seed)
+    system = rehearsed.system
+    plan = _planned(rehearsed, request, choices.seed)
     for line in plan.lines():
         say(line)
     if request.dry_run:
@@ -108,15 +122,16 @@ def rehearse(
         if lie:
             return _refused_by_label(session, lie, say)
         say(f"run   {folder.name}")
-        setting = Setting(plan.route[0], load_per_s=request.load_per_s, vintage=request.vintage)
-        with session.cluster(system, setting) as cluster:
-            stage = Stage(session, cluster, plan)
-            course = _carry_out(stage, say)
+        course = _leg(session, rehearsed, plan, say)
         took_s = session.recorder.now_s()
         untried = not_tried(plan, course.taken, system)
         found = findings(course.taken, course.moved)
-        _write(course, plan, system, folder, took_s, found=found, untried=untried)
+        told = _controlled(session, rehearsed, plan, say) if course.is_no_go() else []
+        _write(course, plan, system, folder, took_s, found=found, untried=untried, controls=told)
     _conclude(course, plan, found, untried, folder, took_s, say)
+    for one in told:
+        for line in one.lines():
+            say(line)
     verdict = course.verdict()
     return RehearsalOutcome(
         decision(verdict),
@@ -125,7 +140,38 @@ def rehearse(
         tuple(course.taken),
         tuple(found),
         tuple(untried),
+        broken(course.reasons() + tuple(reason for one in told for reason in one.reasons)),
     )
+
+
+def _planned(rehearsed: Rehearsed, request: RehearsalRequest, seed: str) -> RehearsalPlan:
+    changed, led = rehearsed.changed, rehearsed.led
+    return make_plan(rehearsed.system, request, seed=seed, changed=changed, led=led)
+
+
+def _leg(
+    session: Session, rehearsed: Rehearsed, plan: RehearsalPlan, say: Say, *, leg: str = ""
+) -> _Course:
+    """Carry a plan out on a cluster of its own."""
+    request = plan.request
+    setting = Setting(
+        plan.route[0], plan.settings, load_per_s=request.load_per_s, vintage=request.vintage
+    )
+    with session.cluster(rehearsed.system, setting) as cluster:
+        return _carry_out(Stage(session, cluster, plan, rehearsed, leg), say)
+
+
+def _controlled(
+    session: Session, rehearsed: Rehearsed, plan: RehearsalPlan, say: Say
+) -> list[Controlled]:
+    """The controls of a rehearsal that came out NO-GO, each as it came out."""
+    told = []
+    for one in controls(plan.request, source=plan.route[0]):
+        say(f"once more, with {one.words}")
+        made = _planned(rehearsed, one.request, plan.seed)
+        course = _leg(session, rehearsed, made, say, leg=f"with {one.words}, ")
+        told.append(Controlled(one.words, course.verdict(), course.failed, course.reasons()))
+    return told
 
 
 def _examine_images(session: Session, system: System, plan: RehearsalPlan) -> str:
@@ -279,6 +325,7 @@ def _write(
     *,
     found: Sequence[str],
     untried: Sequence[str],
+    controls: Sequence[Controlled],
 ) -> None:
     """The runbook for people, the record for programs."""
     verdict = course.verdict()
@@ -293,6 +340,7 @@ def _write(
         took_s=took_s,
         findings=found,
         not_tried=untried,
+        controls=controls,
     )
     (folder / rehearsal_record.NAME).write_text(json.dumps(record, indent=1) + "\n")
 

@@ -2,7 +2,8 @@
 The spare-member test: the others that can be spared stand still, so that a quorum needs this one.
 
 Owns: whom to spare, and carrying the test out under load: what is asked then must be acknowledged
-within the system's bound of progress. Refuses: a verdict; `contribution` judges from the history.
+within the system's bound of progress, and what moves by itself must move on. Refuses: a verdict;
+`contribution` judges from the history.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from chaoskit import catalogue, clock
 from chaoskit.cluster import Cluster
+from chaoskit.contribution import MOVED_ON
 from chaoskit.fault import inject
 from chaoskit.history import History
 from chaoskit.operations import Attempt, attempts
@@ -40,7 +42,11 @@ def roles_of(cluster: Cluster) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """Who stood still, and how long after that until an operation asked then was acknowledged."""
+    """
+    Who stood still, and how long after that until an operation asked then was acknowledged.
+
+    Of a system that moves by itself: until it had moved on.
+    """
 
     paused: tuple[str, ...]
     after_s: float
@@ -60,12 +66,15 @@ def prove_contribution(cluster: Cluster, member: str) -> Contribution:
             for name in spares
         ]
         since, begun_s = cluster.recorder.count(), clock.monotonic()
-        clock.wait_until(
-            lambda: any(_asked_and_answered(cluster.history().since(since))),
-            what=f"an acknowledged operation that needs {member}",
-            timeout_s=system.progress_bound_s,
-            poll_s=_POLL_S,
-        )
+        if system.driven:
+            clock.wait_until(
+                lambda: any(_asked_and_answered(cluster.history().since(since))),
+                what=f"an acknowledged operation that needs {member}",
+                timeout_s=system.progress_bound_s,
+                poll_s=_POLL_S,
+            )
+        else:
+            cluster.await_progress(by=MOVED_ON, timeout_s=system.progress_bound_s)
         after_s = clock.monotonic() - begun_s
         for fault in injected:
             fault.await_felt(timeout_s=_FELT_TIMEOUT_S)

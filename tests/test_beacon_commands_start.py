@@ -68,6 +68,10 @@ def test_a_v1_without_tls_trusts_nobody_whom_the_system_does_not(tmp_path: Path)
     assert (found.dialling, found.trusted) == (Dialling.AS_IDENTITIES_SAY, None)
 
 
+def test_what_the_system_trusts_a_v1_trusts_too_where_somebody_else_ends_tls() -> None:
+    assert wanted(V1, "--tls-disable", SSL_CERT_FILE="/ca.pem").options.trusted == Path("/ca.pem")
+
+
 def test_a_v2_dials_as_it_was_built() -> None:
     assert wanted(V2).options.dialling is Dialling.TLS
     assert wanted(V2, SSL_CERT_FILE="/ca.pem").options.trusted == Path("/ca.pem")

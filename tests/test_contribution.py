@@ -65,6 +65,30 @@ def test_without_a_quorum_that_needs_it_nothing_is_shown() -> None:
         contributed("c", ONE, bound_s=1.0).judge(paused(answered="ok").history())
 
 
+def moving(*news_s: float, until_s: float = 3.0) -> History:
+    """A chain that moves by itself; c stands still from 1 s on."""
+    tape = Tape(driven=False)
+    tape.observe(0.5, "a", 10)
+    tape.state(1.0, "c", "paused")
+    for number, time_s in enumerate(news_s, start=11):
+        for node in ("a", "b"):
+            tape.observe(time_s, node, number)
+    tape.state(until_s, "c", "running")
+    tape.observe(until_s + 1, "a", 40)
+    tape.observe(until_s + 2, "a", 41)
+    return tape.history()
+
+
+def test_what_moves_by_itself_moves_on_with_a_member_that_contributes() -> None:
+    assert violations(contributed("b", ONE, bound_s=1.0), moving(1.2, 2.0)) == 0
+    (found,) = contributed("b", ONE, bound_s=1.0).judge(moving(1.2))  # that may be from before
+    assert "moved on 1 times from 1.000 to 3.000 s" in found.text
+    with pytest.raises(Inconclusive):
+        contributed("b", ONE, bound_s=5.0).judge(moving(1.2))
+    with pytest.raises(Inconclusive):
+        contributed("c", ONE, bound_s=1.0).judge(moving(1.2, 2.0))
+
+
 def test_the_release_is_what_the_member_says_in_the_end() -> None:
     tape = Tape()
     tape.observe(1.0, "a")

@@ -65,6 +65,12 @@ def test_the_first_target_gets_the_role_and_the_others_the_other() -> None:
         fields_for(Aimless, "leader")
 
 
+def test_where_all_are_alike_nodes_are_aimed_at() -> None:
+    assert fields_for(Pair, "s1", ("s1", "s1", "s2", "s3")) == {"one": "s1", "other": ("s2",)}
+    made = cells_of(system("1", "2"), {"Alone": Alone}, roles=("s1",))
+    assert [one.name for one in made] == ["store 1 Alone s1", "store 2 Alone s1"]
+
+
 def test_a_cell_for_each_fault_release_and_role() -> None:
     faults = {"Alone": Alone, "Pair": Pair, "Timely": Timely}
     made = cells_of(system("1", "2"), faults)

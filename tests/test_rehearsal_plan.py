@@ -11,15 +11,13 @@ import pytest
 
 from chaoskit.errors import UsageError
 from chaoskit.rehearsal_plan import (
-    RehearsalRequest,
     StepKind,
     in_minutes,
     make_plan,
-    minor_of,
     next_members,
     rolled_back,
-    route,
 )
+from chaoskit.rehearsal_route import RehearsalRequest, minor_of, route
 from chaoskit.system import (
     Client,
     Endpoint,
@@ -213,6 +211,37 @@ def test_the_printed_plan_numbers_its_steps_and_says_what_each_proves() -> None:
     assert plan.document()["rehearsal"]["steps"][1]["target"] == "1.5.1"
 
 
+def test_what_an_operator_changes_is_told_where_it_is_changed() -> None:
+    def changed(source: str, target: str) -> Sequence[str]:
+        return (f"{source} had it, {target} has not",) if target == "1.5.30" else ()
+
+    asked = RehearsalRequest("1.4.7", "1.6")
+    plan = make_plan(system(), asked, seed="51c2", changed=changed)
+    assert plan.changes_to("1.5.30") == ("1.4.7 had it, 1.5.30 has not",)
+    assert plan.changes_to("1.6.0") == ()
+    told = "an operator changes for 1.5.30: 1.4.7 had it, 1.5.30 has not"
+    assert [line.strip() for line in plan.lines() if "operator" in line] == [told]
+    assert plan.document()["rehearsal"]["changes"] == [list(plan.changes_to("1.5.30")), []]
+
+
+def test_links_are_cut_in_each_step_where_there_are_any() -> None:
+    asked = RehearsalRequest("1.4.7", "1.5.1")
+    linked = make_plan(system(), asked, seed="51c2")
+    alone = make_plan(system(ports=(Port("client", 4000),)), asked, seed="51c2")
+    assert sum("links are cut" in line for line in linked.lines()) == 1
+    assert not any("links are cut" in line for line in alone.lines())
+    assert linked.estimate_s > alone.estimate_s
+
+
+def test_a_system_that_moves_by_itself_and_has_no_leader_is_told_so() -> None:
+    asked = RehearsalRequest("1.4.7", "1.5.1")
+    told = make_plan(system(driven=False), asked, seed="51c2", led=False).lines()
+    assert not any("lead" in line for line in told)
+    assert any("with 1 other paused the others and it move on" in line for line in told)
+    assert any("an operation is acknowledged" in line for line in PLAN_LINES)
+    assert any("who leads when a turn comes goes last" in line for line in PLAN_LINES)
+
+
 def test_a_vintage_is_named_where_the_members_start_on_it() -> None:
     request = RehearsalRequest("1.4.7", "1.5.1", vintage="0a1b2c3d4e5f")
     plan = make_plan(system(), request, seed="51c2")
@@ -230,6 +259,9 @@ def test_the_leader_goes_last() -> None:
     assert next_members(order, ["s2"], roles, 2) == ("s3", "s1")
     with pytest.raises(ValueError, match="0 members have not had their turn"):
         next_members(("s1",), ["s1"], roles, 1)
+
+
+PLAN_LINES = make_plan(system(), RehearsalRequest("1.4.7", "1.5.1"), seed="51c2").lines()
 
 
 def test_minutes_are_for_people() -> None:

@@ -67,7 +67,9 @@ def test_the_page_counts_runs_of_one_way_and_tells_the_last() -> None:
         "no_unexpected_exit",
     ):
         assert part in text
-    other = page([record("GO") | {"skip": True, "rollback": "end"}])
+    assert "broken too" not in text, "the one reason is told already"
+    other = page([record("GO") | {"skip": True, "rollback": "end", "settings": {"a": "b"}}])
+    assert "all the way back, a b |" in other
     assert "skipping what lies between, forward and all the way back" in other
 
 

@@ -68,7 +68,8 @@ def test_an_upgrade_that_left_the_old_image_running_is_not_judged(
 ) -> None:
     node = SimpleNamespace(image="store:2", image_id=runs, state=state)
     cluster = cast("Any", SimpleNamespace(node=lambda _: node, image_id=lambda _: "sha256:new"))
-    stage = Stage(cast("Any", None), cluster, cast("Any", None))
+    nobody = cast("Any", None)
+    stage = Stage(nobody, cluster, nobody, nobody)
     experiment = Experiment(cluster, "step 2", "again", extra=(margin_kept(1),))
     if not refused:
         stage._actuated(("a",), experiment)

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from chaoskit.rehearsal_plan import RehearsalRequest, RehearsalStep, StepKind, make_plan
+from chaoskit.rehearsal_plan import RehearsalStep, StepKind, make_plan
+from chaoskit.rehearsal_route import RehearsalRequest
 from chaoskit.rehearsal_step import Exit, Move, Taken
 from chaoskit.rehearsal_words import (
+    Controlled,
+    broken,
     decision,
     failure_lines,
     findings,
@@ -17,9 +20,10 @@ from chaoskit.rehearsal_words import (
     runbook,
     step_line,
 )
-from chaoskit.verdict import Verdict
+from chaoskit.verdict import Kind, Reason, Verdict
 from tests.test_rehearsal_plan import system
-from tests.test_rehearsal_step import broken, verdict, way
+from tests.test_rehearsal_step import broken as broken_step
+from tests.test_rehearsal_step import verdict, way
 
 PLAN = make_plan(system(), RehearsalRequest("1.3.9", "1.4.7"), seed="51c2")
 HELD = (way("at once", 0.4, held=True), way("after 12 s", 12.0, held=True))
@@ -51,7 +55,7 @@ def test_a_line_a_step() -> None:
     assert line.startswith(" 2")
     for part in ("s1 (follower)", "1.3.9 -> 1.4.7 in 1.0 s", "ok", "reversible"):
         assert part in line
-    assert "FAIL" in step_line(upgraded(2, "s1", verdict=broken()))
+    assert "FAIL" in step_line(upgraded(2, "s1", verdict=broken_step()))
 
 
 def test_a_way_back_that_closes_is_a_finding_with_what_changed_meanwhile() -> None:
@@ -63,7 +67,7 @@ def test_a_way_back_that_closes_is_a_finding_with_what_changed_meanwhile() -> No
 
 
 def test_what_was_not_tried_is_listed() -> None:
-    found = not_tried(PLAN, [upgraded(2, "s1", verdict=broken())], system())
+    found = not_tried(PLAN, [upgraded(2, "s1", verdict=broken_step())], system())
     assert any(text.startswith("steps 1, 3, 4, 5 of the plan") for text in found)
     assert any("1.4.2" in text for text in found)
     whole = [upgraded(step.number, "s1") for step in PLAN.steps]
@@ -73,7 +77,7 @@ def test_what_was_not_tried_is_listed() -> None:
 def test_a_failure_names_step_member_versions_exits_and_the_way_back() -> None:
     bad = Move("1.3.9", "1.4.7", None, 2, "panic: no")
     gone = Exit("s2", 4.0, 2, "panic: what is that")
-    failed = upgraded(2, "s1", verdict=broken(), move=bad, exits=(gone,), ways_back=())
+    failed = upgraded(2, "s1", verdict=broken_step(), move=bad, exits=(gone,), ways_back=())
     back = Taken(failed.step, "s1", "", verdict(), Move("1.4.7", "1.3.9", 0.5))
     text = "\n".join(failure_lines(failed, back, "runs/x"))
     for part in (
@@ -87,6 +91,45 @@ def test_a_failure_names_step_member_versions_exits_and_the_way_back() -> None:
         assert part in text
     lost = replace(back, exits=(gone,))
     assert "way back DOES NOT HOLD" in "\n".join(failure_lines(failed, lost, "runs/x"))
+
+
+def fails(by: str) -> Reason:
+    return Reason(Verdict.FAIL, by, "it did not", (1,), Kind.LIVENESS)
+
+
+def test_every_promise_that_a_step_broke_is_named_once() -> None:
+    unknown = Reason(Verdict.UNKNOWN, "never_tried", "no evidence")
+    reasons = (fails("links_heal"), fails("links_heal"), unknown, fails("keys_load"))
+    failed = upgraded(2, "s1", verdict=verdict(*reasons))
+    text = "\n".join(failure_lines(failed, None, "runs/x"))
+    assert text.count("links_heal: it did not") == 1
+    assert text.count("keys_load: it did not") == 1
+    assert "never_tried" not in text
+    assert broken(reasons) == ("links_heal", "keys_load")
+
+
+def test_a_control_tells_what_the_vintage_had_to_do_with_it() -> None:
+    (line,) = Controlled("keys as 1 leaves them", Verdict.PASS, None, ()).lines()
+    assert line == "control    GO with keys as 1 leaves them: the failure is due to that alone"
+    failed = upgraded(2, "s1", verdict=verdict(fails("links_heal")))
+    again = Controlled("keys as 1 leaves them", Verdict.FAIL, failed, (fails("links_heal"),))
+    first, second = again.lines()
+    assert "NO-GO too" in first
+    assert first.endswith("step 2, s1 (follower) 1.3.9 -> 1.4.7")
+    assert second.strip() == "links_heal: it did not"
+
+
+def test_a_member_without_a_role_has_none_in_its_line() -> None:
+    assert "s1  1.3.9 -> 1.4.7" in step_line(upgraded(2, "s1", role=""))
+    assert "()" not in "\n".join(failure_lines(upgraded(2, "s1", role=""), None, "runs/x"))
+
+
+def test_the_runbook_names_what_an_operator_changes() -> None:
+    plan = replace(PLAN, changes=(("leave out --old",),), driven=False)
+    text = runbook(plan, [upgraded(2, "s1")], system(), verdict=Verdict.PASS, found=[], untried=[])
+    assert "on the same data, and start it:\n   * leave out --old\n" in text
+    assert "same arguments" not in text
+    assert "it must move on" in text
 
 
 def test_the_runbook_has_a_step_a_member_and_warns_before_the_way_back_closes() -> None:

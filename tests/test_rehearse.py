@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from chaoskit.catalogue import load_system
 from chaoskit.errors import UsageError
 from chaoskit.history import read
 from chaoskit.images import Mislabelled
 from chaoskit.quorate import timelines
-from chaoskit.rehearsal_plan import RehearsalRequest, StepKind, make_plan
+from chaoskit.rehearsal_plan import StepKind, make_plan
+from chaoskit.rehearsal_route import RehearsalRequest
 from chaoskit.rehearse import RehearsalOutcome, _examine_images, _meanwhile, rehearse
+from chaoskit.rehearsed import Rehearsed, load
 from chaoskit.rundir import read_verdicts
 from chaoskit.session import Choices
 from chaoskit.system import Release
@@ -37,7 +38,7 @@ def choices(folder: Path, *images: str) -> Choices:
 def test_a_dry_run_prints_the_plan_and_touches_nothing(tmp_path: Path) -> None:
     lines: list[str] = []
     request = RehearsalRequest("1.3.9", "1.4.7", dry_run=True)
-    outcome = rehearse(system(), request, choices(tmp_path), lines.append)
+    outcome = rehearse(Rehearsed(system()), request, choices(tmp_path), lines.append)
     assert (outcome.decision, outcome.exit_code, outcome.folder) == ("PLAN", 0, None)
     assert lines == make_plan(system(), request, seed="51c2").lines()
     assert not (tmp_path / "runs").exists()
@@ -95,7 +96,7 @@ def rehearsed(
 ) -> tuple[RehearsalOutcome, list[str]]:
     lines: list[str] = []
     request = RehearsalRequest(source, target, **more)
-    outcome = rehearse(load_system(name, project=PROJECT), request, choices(folder), lines.append)
+    outcome = rehearse(load(name, project=PROJECT), request, choices(folder), lines.append)
     return outcome, lines
 
 
@@ -122,7 +123,7 @@ def test_the_toys_go_forward_and_all_the_way_back(tmp_path: Path) -> None:
 def test_two_of_five_go_at_once_and_all_the_way_back(tmp_path: Path) -> None:
     lines: list[str] = []
     request = RehearsalRequest("1", "2", max_unavailable=2, rollback="end")
-    outcome = rehearse(toys(5), request, choices(tmp_path), lines.append)
+    outcome = rehearse(Rehearsed(toys(5)), request, choices(tmp_path), lines.append)
     assert outcome.decision == "GO", "\n".join(lines)
     assert outcome.folder is not None
     history = read(outcome.folder / "history.jsonl")

@@ -56,14 +56,17 @@ class Context:
         except ValueError as error:
             raise FileRefused(f"--id: {error}") from error
 
-    def trusted(self) -> Path | None:
-        """The file of certificates that is to be trusted; None for the system's."""
-        if self.surface.line is Line.V2:
+    def trusted(self, *, with_folder: bool = True) -> Path | None:
+        """
+        The file of certificates that is to be trusted; None for the system's.
+
+        `with_folder`: --certs-dir counts, which v1 has, and reads unless told to do without TLS.
+        """
+        v1 = self.surface.line is Line.V1
+        if not (v1 and with_folder and self.given.is_set("certs-dir")):
             # Where programs in Go look, and with them the real ones.
             named = self.environment.get("SSL_CERT_FILE", "")
             return Path(named) if named else None
-        if not self.given.is_set("certs-dir"):
-            return None
         folder = Path(self.given.text("certs-dir"))
         try:
             found = sorted(path for path in folder.iterdir() if path.is_file())

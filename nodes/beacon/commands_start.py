@@ -89,8 +89,7 @@ def read(context: Context) -> Wanted:
             control_port=int(port),
             certificate=certificate,
             dialling=transport.dialling(built_insecure=context.conn_insecure),
-            # a v1 that was told to do without TLS does not read --certs-dir
-            trusted=None if transport.ends_tls and insecure else context.trusted(),
+            trusted=context.trusted(with_folder=not insecure),
             beacon_id=context.network() if given.is_set("id") else None,
             check_versions=context.environment.get("DISABLE_VERSION_CHECK") != "1",
             verbose=given.on("verbose"),

@@ -22,9 +22,12 @@ from types import MappingProxyType
 
 from chaoskit.errors import ChaosError
 from chaoskit.system import InitialFile, Placement
+from suites.beacon.terminator import FRONT
 
 FOLDER = "drand"
 REAL = "-real"  # at the end of a release's label: the real one, where ours is in the group too
+KEYS = "keys_as_left_by"
+"""The setting that names the release whose ceremony left the files; empty: the one that starts."""
 _PROJECT = Path(__file__).resolve().parents[2]
 _TIMEOUT_S = 60.0
 _ALL_ALIKE: Mapping[str, str] = MappingProxyType({})
@@ -45,16 +48,19 @@ def deal(
     Each member's files, by name: one dealing a network, as the release's ceremony leaves them, or
     as that of `left_by`. `schemes` are those of networks that have one of their own.
 
-    The settings `period_s`, `catchup_period_s`, `scheme` and `tls` ("on": members' identities say
-    that they use it) count; genesis is `genesis_in_s` seconds from now. Raises ChaosError with the
-    dealer's last words when it refuses.
+    The settings `period_s`, `catchup_period_s`, `scheme`, `keys_as_left_by`, `tls` ("on")
+    and `front` count; with either of the last two identities say that members use TLS, where the
+    release's say anything of it. Genesis is `genesis_in_s` seconds from now. Raises ChaosError with
+    the dealer's last words when it refuses.
     """
+    settings = placements[0].settings
+    release = left_by or settings[KEYS] or placements[0].release.removesuffix(REAL)
     with tempfile.TemporaryDirectory(prefix="chaoskit-dealt-") as folder:
         for network in networks:
             argv = _arguments(placements, Path(folder), threshold, network, genesis_in_s)
-            release = left_by or placements[0].release.removesuffix(REAL)
-            scheme = schemes.get(network, placements[0].settings["scheme"])
-            _run([*argv, "--as-left-by", release, "--scheme", scheme])
+            scheme = schemes.get(network, settings["scheme"])
+            told = ["--tls"] if _speaks_tls(settings) and _says_tls(release) else []
+            _run([*argv, "--as-left-by", release, "--scheme", scheme, *told])
         return {one.name: _files(Path(folder) / one.name, _addresses(one)) for one in placements}
 
 
@@ -72,11 +78,18 @@ def _arguments(
     argv += ["--period", f"{settings['period_s']}s"]
     argv += ["--catchup-period", f"{settings['catchup_period_s']}s"]
     argv += ["--genesis-in", f"{genesis_in_s:g}s"]
-    if settings["tls"] == "on":
-        argv.append("--tls")
     for one in placements:
         argv += ["--node", f"{one.name}={one.name}:{one.ports['private']}"]
     return argv
+
+
+def _speaks_tls(settings: Mapping[str, str]) -> bool:
+    return settings["tls"] == "on" or FRONT in settings
+
+
+def _says_tls(release: str) -> bool:
+    """Whether identities in its files say whether they use TLS: before v2.0.2-testnet."""
+    return release.startswith("v1.") or release == "v2.0.0-testnet"
 
 
 def _addresses(placement: Placement) -> dict[bytes, bytes]:

@@ -9,8 +9,13 @@ drand's: v1 says itself whether it speaks TLS, v2 speaks plaintext (a build with
 In a group with TLS (v1 alone) the setting `tls` of a member is "on", or "off" for one that was
 started without its certificate; that covers its HTTP interface too.
 
-In a terminated group (v2 alone) nginx stands before each member and ends TLS; the setting `front`
-of a member says how it is set up (suites/beacon/terminator.py).
+In a terminated group nginx stands before each member and ends TLS; the setting `front` of a member
+says how it is set up (suites/beacon/terminator.py). A v1 there is told to do without TLS, which its
+identity says that it uses.
+
+What a member starts on need not be of the release that it is: the setting `keys_as_left_by` names
+the one whose ceremony left keys, shares and group, `config_as_left_by` the one that its command
+line was written for; empty: the release that starts.
 """
 
 from __future__ import annotations
@@ -47,6 +52,7 @@ from suites.beacon.terminator import FRONT, Front, terminator
 from suites.beacon.watching import failures, observe, stamp
 
 DEFAULT = "default"
+CONFIGURATION = "config_as_left_by"
 BEHIND = "127.0.0.1:4500"
 _MOST_NODES = 12
 _GENESIS_IN_S = 6.0
@@ -70,7 +76,7 @@ def beacon(
 
     `networks` are beacon ids; all members serve all of them in one daemon. With `tls` they dial and
     serve TLS by certificates of the cluster's authority, which v1 alone can; `terminated`, they
-    dial TLS and nginx serves it before them, for v2. Nobody dials before genesis, `genesis_in_s`
+    dial TLS and nginx serves it before them. Nobody dials before genesis, `genesis_in_s`
     seconds after the dealing. Raises ValueError for a threshold that is no majority, or a group of
     no or too many members.
     """
@@ -118,6 +124,8 @@ def beacon(
             "catchup_period_s": str(catchup_period_s),
             "scheme": scheme,
             "tls": "on" if tls else "off",
+            dealing.KEYS: "",
+            CONFIGURATION: "",
             **({FRONT: Front.RIGHT.name} if terminated else {}),
         },
         artifacts=(
@@ -158,14 +166,14 @@ def command(placement: Placement) -> Sequence[str]:
     argv += ["--metrics", f"{bind}:{ports['metrics']}"]
     if bind.startswith("127."):  # else all members of this host would have 127.0.0.1:8888
         argv += ["--control", "0"]
-    if not placement.release.startswith("v1."):
+    if not _set_up_for(placement).startswith("v1."):
         return argv
     if placement.settings["tls"] == "on":
         argv += ["--tls-cert", f"{placement.config}/{_CERTIFICATE}"]
         argv += ["--tls-key", f"{placement.config}/{_KEY}"]
     else:
         argv.append("--tls-disable")
-    if placement.authority_pem:
+    if placement.authority_pem and FRONT not in placement.settings:
         argv += ["--certs-dir", str(Path(placement.config, _TRUSTED).parent)]
     return argv
 
@@ -202,9 +210,15 @@ def beside(placement: Placement) -> Companion | None:
     return terminator(listen, BEHIND, credential, Front[front])
 
 
+def _set_up_for(placement: Placement) -> str:
+    return placement.settings[CONFIGURATION] or placement.release
+
+
 def _carries(release: str, *, tls: bool, terminated: bool) -> bool:
-    v1 = release.startswith("v1.")
-    return v1 >= tls and not (v1 and terminated)
+    """v2 ends no TLS itself; v2.0.4-testnet speaks nothing else, and had no build that does."""
+    if tls:
+        return release.startswith("v1.")
+    return terminated or release != "v2.0.4-testnet"
 
 
 def steady(seen: Mapping[str, Observation]) -> bool:
@@ -245,3 +259,4 @@ _CERTIFICATES = (
     Artifact("certificate's key", _KEY, ArtifactKind.KEY, secret=True),
 )
 SYSTEM = beacon()
+ROLES = SYSTEM.nodes[:1]  # nobody leads: all members are alike

@@ -135,7 +135,7 @@ def a_member_with_valid_old_keys_starts_and_contributes(
     Liveness. Source: an upgrade promises to load what older releases wrote. Broken where its
     process ended by itself, where it was not seen ready at `version` within `within_s` seconds, and
     where it was one of exactly a threshold and no round was made for that long. Inconclusive: no
-    member went there, or none was put to the test.
+    member went there, or one that did was never put to the test there.
     """
 
     def judge(history: History) -> Sequence[Violation]:
@@ -144,6 +144,7 @@ def a_member_with_valid_old_keys_starts_and_contributes(
             raise Inconclusive(f"no member went to {label}")
         stands = list(stands_of(history))
         violations: list[Violation] = []
+        tried: set[str] = set()
         for move in moves:
             events = (move.begun.index, move.done.index)
             told = move.said(move.done.time_s)
@@ -175,8 +176,11 @@ def a_member_with_valid_old_keys_starts_and_contributes(
                 )
                 for one in mute
             ]
-            if not mute and not any(one.has_made() for one in trials):
-                raise Inconclusive(f"whether {move.member} contributes was not tried")
+            if mute or any(one.has_made() for one in trials):
+                tried.add(move.member)
+        untried = sorted({move.member for move in moves} - tried)
+        if not violations and untried:
+            raise Inconclusive(f"whether {' '.join(untried)} contributes was not tried")
         return violations
 
     name = "a_member_with_valid_old_keys_starts_and_contributes"

@@ -51,26 +51,31 @@ def moves_to(history: History, label: str) -> Iterator[Move]:
             continue
         if begun.value["fields"]["to"] != label:
             continue
-        (member,) = begun.value["targets"]
         identity = begun.value["id"]
         done = [one for one in changes if one.value["id"] == identity and one.type == "ok"]
-        if not done:
-            continue
-        later = [
-            one
-            for one in changes
-            if one.index > begun.index and one.type == "invoke" and member in one.value["targets"]
-        ]
-        until_s = later[0].time_s if later else history.end_s
-        exits = [
-            event
-            for event in history.of("state")
-            if event.process == member
-            and begun.time_s <= event.time_s <= until_s
-            and event.value["state"] == "exited"
-            and not event.value["signalled"]
-        ]
-        yield Move(member, label, begun, done[0], until_s, exits[0] if exits else None)
+        for member in begun.value["targets"] if done else ():
+            yield _move(history, changes, member, begun, done[0])
+
+
+def _move(
+    history: History, changes: Sequence[Event], member: str, begun: Event, done: Event
+) -> Move:
+    later = [
+        one
+        for one in changes
+        if one.index > begun.index and one.type == "invoke" and member in one.value["targets"]
+    ]
+    until_s = later[0].time_s if later else history.end_s
+    exits = [
+        event
+        for event in history.of("state")
+        if event.process == member
+        and begun.time_s <= event.time_s <= until_s
+        and event.value["state"] == "exited"
+        and not event.value["signalled"]
+    ]
+    label = begun.value["fields"]["to"]
+    return Move(member, label, begun, done, until_s, exits[0] if exits else None)
 
 
 def sights_of(history: History, move: Move, version: str) -> list[Event]:
