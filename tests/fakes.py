@@ -7,6 +7,7 @@ real cluster of toys on a backend of chaoskit's own; `toxiproxy` a real server o
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -36,8 +37,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 OWNER = (10001, 10001)
 
 
-def layout(folder: Path, nodes: Sequence[str], *, prefix: str = "127.91.0") -> Layout:
-    """Addresses on loopback: nodes from .10, the harness's links from .20, links from .30."""
+def layout(folder: Path, nodes: Sequence[str]) -> Layout:
+    """Addresses of this process: nodes from .10, the harness's links from .20, links from .30."""
+    prefix = _own_area(os.getpid())
     own = {node: f"{prefix}.{10 + i}" for i, node in enumerate(nodes)}
     pairs = [(one, other) for one in nodes for other in nodes if one != other]
     links = tuple(
@@ -200,11 +202,27 @@ def own_prefix(use: str) -> str:
     return prefix
 
 
+@functools.cache
+def _own_area(pid: int) -> str:
+    return own_prefix(f"what the fakes of {pid} share")
+
+
+def own_host() -> str:
+    """An address of this process's own, for servers whose port the kernel has to choose first."""
+    return f"{_own_area(os.getpid())}.9"
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens at, of a host of one's own: nobody else takes it before we do."""
+    with socket.create_server((host, 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
+
+
 @contextmanager
 def toxiproxy() -> Iterator[tuple[str, int]]:
     """A real Toxiproxy server on loopback; where its API answers."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        place: tuple[str, int] = free.getsockname()
+    place = (own_host(), free_port(own_host()))
     quiet = subprocess.DEVNULL
     argv = [str(server_binary()), "-host", place[0], "-port", str(place[1])]
     with subprocess.Popen(argv, stdout=quiet, stderr=quiet) as process:
@@ -217,7 +235,7 @@ def toxiproxy() -> Iterator[tuple[str, int]]:
                     return False
 
         try:
-            clock.wait_until(answers, what="toxiproxy-server", timeout_s=10.0)
+            clock.wait_until(answers, what="toxiproxy-server", timeout_s=30.0)
             yield place
         finally:
             process.kill()

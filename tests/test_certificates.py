@@ -8,6 +8,7 @@ import ipaddress
 import ssl
 from datetime import timedelta
 from pathlib import Path
+from time import thread_time
 
 import pytest
 from cryptography import x509
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from chaoskit.certificates import Authority, Credential, Validity, fingerprint, not_after
-from chaoskit.clock import monotonic, utc_now
+from chaoskit.clock import utc_now
 
 
 def parsed(credential: Credential) -> x509.Certificate:
@@ -140,12 +141,12 @@ def test_what_is_no_name_or_address_is_refused(names: list[str], addresses: list
 
 
 def test_twelve_leaves_take_no_time() -> None:
-    """5 to 7 ms were measured; the best of five tries, for machines have bad moments."""
+    """Time of a processor, which a busy machine does not take: 7 ms; RSA would take seconds."""
     authority = Authority()
     took_s = []
     for _ in range(5):
-        began_s = monotonic()
+        began_s = thread_time()
         for n in range(12):
             authority.issue([f"n{n}"], ["127.0.0.1"])
-        took_s.append(monotonic() - began_s)
-    assert min(took_s) < 0.05
+        took_s.append(thread_time() - began_s)
+    assert min(took_s) < 0.5

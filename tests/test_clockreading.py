@@ -40,6 +40,14 @@ def clock_of(node: Node) -> Clock:
     return Clock(node.ask, lambda _: None, limit_s=1.0)
 
 
+@pytest.fixture
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time goes by, however slow this machine is."""
+    now = clock.utc_now()
+    monkeypatch.setattr(clock, "utc_now", lambda: now)
+
+
+@pytest.mark.usefixtures("still_clock")
 @pytest.mark.parametrize("ahead_s", [0.0, 5.0, -5.0, 0.9, -86_400.0])
 def test_the_truth_lies_within_the_bounds(ahead_s: float) -> None:
     node = Node()
@@ -56,6 +64,7 @@ def test_it_is_off_by_what_is_sure() -> None:
     assert Offset(-0.5, 0.5).surely_s == 0.0
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_who_is_surely_over_the_limit_is_unhealthy_until_it_is_not(recorder: Recorder) -> None:
     node = Node()
     watch = clock_watch(clock_of(node), {"n1": ENDPOINT}, recorder)

@@ -12,8 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from chaoskit import connections
-from chaoskit.clock import monotonic, wait_until
+from chaoskit.clock import wait_until
 from chaoskit.connections import AT_ONCE, Answer, Connections, Request
+
+LONG_S = 30.0  # no machine takes that long for what is meant to be done in time
 
 
 @dataclass
@@ -39,9 +41,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         self.told.asked.append((self.command, self.path, body))
         if self.path == "/together":
-            self.told.together.wait(5)
+            self.told.together.wait(LONG_S)
         if self.path == "/never":
-            self.told.release.wait(10)
+            self.told.release.wait(2 * LONG_S)
         if self.path == "/garbled":
             self.wfile.write(b"what?\r\n\r\n")
             self.close_connection = True
@@ -65,12 +67,12 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving() -> Iterator[tuple[Connections, Told]]:
+def serving(*, timeout_s: float = LONG_S) -> Iterator[tuple[Connections, Told]]:
     told = Told()
     server = Server(("127.0.0.1", 0), type("Here", (Handler,), {"told": told}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    kept = Connections("127.0.0.1", server.server_port, timeout_s=0.5)
+    kept = Connections("127.0.0.1", server.server_port, timeout_s=timeout_s)
     try:
         yield kept, told
     finally:
@@ -102,12 +104,10 @@ def test_more_than_fit_at_once_are_asked_in_turns() -> None:
 
 
 def test_one_that_fails_fails_alone_and_its_connection_is_not_used_again() -> None:
-    with serving() as (kept, told):
-        began_s = monotonic()
+    with serving(timeout_s=2.0) as (kept, told):
         never, garbled, fine = kept.ask(
             [Request("GET", "/never"), Request("GET", "/garbled"), Request("GET", "/fine")]
         )
-        assert 0.4 < monotonic() - began_s < 2.0
         assert isinstance(never, TimeoutError)
         assert isinstance(garbled, Exception)
         assert not isinstance(garbled, TimeoutError)
@@ -123,7 +123,7 @@ def test_a_connection_that_the_server_has_closed_is_replaced() -> None:
     with serving() as (kept, told):
         assert kept.ask([Request("GET", "/last")]) == [Answer(200, b"GET /last")]
         (one,) = kept._kept
-        wait_until(one.stale, what="the server's close", timeout_s=5)
+        wait_until(one.stale, what="the server's close", timeout_s=LONG_S)
         assert kept.ask([Request("GET", "/after")]) == [Answer(200, b"GET /after")]
         assert len(told.accepted) == 2
 
@@ -137,7 +137,8 @@ def test_one_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.Monkey
 
 
 def test_nobody_there_is_an_outcome() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (outcome,) = Connections("127.0.0.1", port, timeout_s=0.5).ask([Request("GET", "/")])
+    with socket.socket() as bound:  # nobody else's, and not listening
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        (outcome,) = Connections("127.0.0.1", port, timeout_s=LONG_S).ask([Request("GET", "/")])
     assert isinstance(outcome, ConnectionRefusedError)

@@ -130,7 +130,8 @@ def test_nobody_is_started_for_a_number_that_runs_nothing(tmp_path: Path) -> Non
 
 
 PARENT = """
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who began us may ignore it
 from chaoskit.lanes import Program, side_by_side
 here = pathlib.Path(sys.argv[1])
 programs = [

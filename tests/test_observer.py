@@ -16,6 +16,7 @@ from chaoskit.observer import Observers
 from chaoskit.system import Endpoint, Observation, Unobserved
 from tests.stand_in import still
 
+LONG_S = 30.0  # no machine takes that long for what is meant to be done in time
 ENDPOINTS = {node: Endpoint(node, "127.0.0.1", {"client": 7002}) for node in ("a", "b")}
 
 SEEN = Observation(
@@ -46,7 +47,7 @@ class Watched:
     def observe(self, endpoint: Endpoint, timeout_s: float) -> Observation:
         assert timeout_s <= observer.SAMPLE_TIMEOUT_S
         if endpoint.node == "b":
-            self.free.wait(5)
+            self.free.wait(LONG_S)
             return Observation(ready=True, progress=1)
         self.asked.append(monotonic())
         self.patience.append(timeout_s)
@@ -65,7 +66,10 @@ class Watched:
     def wait(self, count: int, node: str = "a") -> None:
         have = len(self.of(node))
         wait_until(
-            lambda: len(self.of(node)) >= have + count, what="samples", timeout_s=5, poll_s=0.01
+            lambda: len(self.of(node)) >= have + count,
+            what="samples",
+            timeout_s=LONG_S,
+            poll_s=0.01,
         )
 
 
@@ -80,7 +84,7 @@ def test_an_answer_is_recorded_whole(watched: Watched) -> None:
         assert observers.latest()["a"] == SEEN
     (first, *_) = watched.of("a")
     took_s = first.value.pop("took_s")
-    assert 0 <= took_s < 5
+    assert 0 <= took_s <= LONG_S
     assert first.type == "ok"
     assert first.value == {
         "ready": True,
@@ -135,7 +139,7 @@ def test_a_bug_ends_the_observer_and_is_raised_with_its_node(watched: Watched) -
     with watched.observers() as observers:
         watched.wait(1)
         watched.broken = True
-        wait_until(lambda: observers._watchers.failure, what="the end", timeout_s=5)
+        wait_until(lambda: observers._watchers.failure, what="the end", timeout_s=LONG_S)
         for ask in (observers.latest, observers.raise_failure):
             with pytest.raises(ChaosError, match="observer-a ended by KeyError: 'progress'"):
                 ask()
@@ -150,7 +154,9 @@ def test_samples_that_began_before_a_moment_do_not_count_after_it(watched: Watch
         watched.wait(3)
         assert not observers.all_asked_since(moment_s)  # b's last sample began before
         watched.free.set()
-        wait_until(lambda: observers.all_asked_since(moment_s), what="fresh samples", timeout_s=5)
+        wait_until(
+            lambda: observers.all_asked_since(moment_s), what="fresh samples", timeout_s=LONG_S
+        )
 
 
 def test_nobody_is_asked_after_the_end(watched: Watched) -> None:
@@ -187,6 +193,6 @@ def test_a_node_that_never_comes_up_is_not_asked_so_often_for_ever(
     monkeypatch.setattr(observer, "_EAGER_SAMPLES", 3)
     watched.cause = "refused"
     with watched.observers():
-        wait_until(lambda: len(watched.of("a")) >= 3, what="three samples", timeout_s=5)
+        wait_until(lambda: len(watched.of("a")) >= 3, what="three samples", timeout_s=LONG_S)
         pause(0.1)  # as above
     assert len(watched.of("a")) == 3

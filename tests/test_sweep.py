@@ -338,7 +338,8 @@ def test_what_cannot_be_removed_is_left_with_its_reason(tmp_path: Path) -> None:
         Thing(Kind.VOLUME, "chaoskit-dead1-data"),
     }
     assert written.path.exists()
-    assert cleared.took_s < 8
+    tries = engine.calls.count("remove id-chaoskit-dead1-n2")
+    assert 1 < tries < 100, "three seconds' worth, or less on a slow machine; 200 if it goes on"
 
 
 def test_processes_go_by_journal_and_by_mark(tmp_path: Path) -> None:

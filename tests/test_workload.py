@@ -93,27 +93,29 @@ def test_a_slow_system_gets_no_fewer_operations(recorder: Recorder) -> None:
     free = threading.Event()
 
     def slow(_: Operation) -> Mapping[str, Any]:
-        free.wait(5)
+        free.wait(60)
         return {}
 
     began_s = monotonic()
     with load(recorder, slow, rate_per_s=100.0) as running:
-        wait_until(lambda: running.next_operation >= 50, what="arrivals", timeout_s=5, poll_s=0.005)
+        wait_until(
+            lambda: running.next_operation >= 50, what="arrivals", timeout_s=30, poll_s=0.005
+        )
         took_s = monotonic() - began_s
         assert running.tally().acknowledged == 0
         free.set()
-    assert 0.4 <= took_s < 5
+    assert took_s >= 0.4, "no faster than the rate"
 
 
 def test_an_arrival_that_no_client_can_take_certainly_had_no_effect(recorder: Recorder) -> None:
     free = threading.Event()
 
     def stuck(_: Operation) -> Mapping[str, Any]:
-        free.wait(5)
+        free.wait(60)
         return {}
 
     with load(recorder, stuck, rate_per_s=2000.0) as running:
-        wait_until(lambda: running.next_operation >= 400, what="arrivals", timeout_s=10)
+        wait_until(lambda: running.next_operation >= 400, what="arrivals", timeout_s=30)
         free.set()
     unsent = [e for e in recorder.history() if e.value.get("cause") == "not sent"]
     assert unsent

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import subprocess
 import sys
 import threading
@@ -33,9 +32,11 @@ from chaoskit.system import (
     Unobserved,
 )
 from suites.toys.system import CLIENT_PORT, PEER_PORT, ToysClient, observe
+from tests.fakes import own_prefix
 
 ROOT = Path(__file__).parent.parent
 CLUSTERS = itertools.count(1)
+PATIENCE_S = 30.0
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Relay:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, name="relay")
         self.thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self.loop).result(5.0)
+        asyncio.run_coroutine_threadsafe(self._listen(), self.loop).result(PATIENCE_S)
         return self
 
     def __exit__(
@@ -62,9 +63,9 @@ class Relay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(5.0)
+        asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(PATIENCE_S)
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5.0)
+        self.thread.join(PATIENCE_S)
         self.loop.close()
 
     @property
@@ -77,7 +78,9 @@ class Relay:
         links = [link for link in self.places if node in link]
         self.loop.call_soon_threadsafe(self._cut, links)
         wait_until(
-            lambda: not any(self.open[link] for link in links), what="links cut", timeout_s=5.0
+            lambda: not any(self.open[link] for link in links),
+            what="links cut",
+            timeout_s=PATIENCE_S,
         )
 
     def heal(self) -> None:
@@ -159,7 +162,7 @@ class Toys:
 
     def __enter__(self) -> Self:
         names = self.system.nodes
-        net = f"127.{64 + os.getpid() % 128}.{next(CLUSTERS) % 256}"
+        net = own_prefix(f"toys {next(CLUSTERS)}")
         self.address = {name: f"{net}.{i}" for i, name in enumerate(names, 1)}
         pairs = [(a, b) for a in names for b in names if a != b]
         self.links = {pair: f"{net}.{i}" for i, pair in enumerate(pairs, 50)}
@@ -179,7 +182,7 @@ class Toys:
     ) -> None:
         for process in self.processes.values():
             process.kill()
-            process.wait(5.0)
+            process.wait(PATIENCE_S)
         self.relay.__exit__(kind, error, trace)
 
     def placement(self, name: str) -> Placement:
@@ -214,7 +217,7 @@ class Toys:
     def kill(self, name: str) -> None:
         """SIGKILL."""
         self.processes[name].kill()
-        self.processes[name].wait(5.0)
+        self.processes[name].wait(PATIENCE_S)
 
     def log(self, name: str) -> str:
         """What the node wrote."""
@@ -237,7 +240,7 @@ class Toys:
             except Unobserved:
                 return False
 
-        wait_until(ready, what=f"{names} ready", timeout_s=10.0)
+        wait_until(ready, what=f"{names} ready", timeout_s=PATIENCE_S)
 
     def ask(self, name: str, f: str, **value: str | None) -> str:
         """One operation: its answer's one word: a value, ok, swapped, kept, refused, unknown."""
@@ -257,12 +260,20 @@ class Toys:
                 return "swapped" if result["swapped"] else "kept"
         return "ok"
 
+    def acknowledged(self, name: str, key: str, value: str) -> None:
+        """Put until it is acknowledged: what a test begins with, however slow the machine."""
+        wait_until(
+            lambda: self.ask(name, "put", key=key, value=value) == "ok",
+            what=f"{key} = {value} acknowledged by {name}",
+            timeout_s=PATIENCE_S,
+        )
+
     def await_answer(self, name: str, key: str, value: str) -> None:
         """Ask until the node answers `value`: a leader that was replaced has yet to learn it."""
         wait_until(
             lambda: self.ask(name, "get", key=key) == value,
             what=f"{key} = {value} at {name}",
-            timeout_s=5.0,
+            timeout_s=PATIENCE_S,
         )
 
     def await_agreement(self, names: Sequence[str]) -> Observation:
@@ -272,4 +283,4 @@ class Toys:
             seen = [self.see(name) for name in names]
             return seen[0] if len({(one.progress, one.digest) for one in seen}) == 1 else None
 
-        return wait_until(same, what=f"{names} at one height", timeout_s=5.0)
+        return wait_until(same, what=f"{names} at one height", timeout_s=PATIENCE_S)
