@@ -51,9 +51,11 @@ class Companions:
         held = self._held.pop(spec.node, None)
         if held is not None:
             self.engine.remove_container(held.container)
-        if spec.beside is None:
-            return
         name = self._name(spec.node)
+        if spec.beside is None:
+            if held is not None:
+                self.journal.removed(Kind.CONTAINER, name)
+            return
         if held is None:
             self.journal.will_create(Kind.CONTAINER, name)
         folder = self.scratch / spec.node / "companion"

@@ -123,6 +123,7 @@ def test_what_changed_is_made_anew_and_what_is_gone_is_removed(rig: Rig) -> None
         "create container:node-2",
         "remove c2",
     ]
+    assert rig.journal.outstanding() == (), "what is gone is nobody's to remove any more"
 
 
 def test_one_that_does_not_start_leaves_nothing_open(rig: Rig) -> None:

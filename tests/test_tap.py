@@ -1,0 +1,110 @@
+"""The tap: events made of segments, and packets that are really heard on a cluster's links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaoskit.conversation import Segment
+from chaoskit.history import Recorder
+from chaoskit.tap import Ledger
+from tests.test_conversation import DATA, PREFACE, SERVER_HELLO, SETTINGS, hello
+
+DIALLER, LINK = ("10.0.0.1", 5000), ("10.0.1.1", 4444)
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[Recorder]:
+    made = Recorder(tmp_path / "history.jsonl")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ledger(recorder: Recorder) -> Ledger:
+    return Ledger({LINK[0]: ("n1", "n2")}, LINK[1], recorder)
+
+
+def said(ledger: Ledger, *words: bytes, opens: bool = True, dialler: Any = DIALLER) -> None:
+    """The dialler opens a connection, and both ends say these in turn."""
+    if opens:
+        ledger.take(Segment(dialler, LINK, opens=True, ends=False, data=b""))
+    for number, data in enumerate(words):
+        source, target = (LINK, dialler) if number % 2 else (dialler, LINK)
+        ledger.take(Segment(source, target, opens=False, ends=False, data=data))
+
+
+def events(recorder: Recorder) -> list[tuple[str, str, str, str]]:
+    return [
+        (event.type, event.value["event"], event.value["mode"], event.value["met"])
+        for event in recorder.history().of("connection")
+    ]
+
+
+def test_a_connection_that_stands_carries_and_ends(ledger: Ledger, recorder: Recorder) -> None:
+    said(ledger, hello("h2"), SERVER_HELLO, DATA, DATA)
+    assert events(recorder) == [("ok", "stands", "tls", "tls")]
+    (event,) = recorder.history().of("connection")
+    assert (event.value["source"], event.value["target"], event.value["number"]) == ("n1", "n2", 1)
+    assert 0 <= event.value["opened_s"] <= event.time_s
+    said(ledger, DATA, DATA, opens=False)
+    assert len(events(recorder)) == 1, "once a second at most"
+    ledger.take(Segment(LINK, DIALLER, opens=False, ends=True, data=b""))
+    ledger.take(Segment(DIALLER, LINK, opens=False, ends=True, data=b""))
+    assert events(recorder)[1:] == [("info", "ended", "tls", "tls")]
+
+
+def test_a_connection_that_carries_is_told_again(
+    ledger: Ledger, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [10.0]
+    monkeypatch.setattr(recorder, "now_s", lambda: now[0])
+    said(ledger, hello("h2"), SERVER_HELLO, DATA, DATA)
+    for now[0] in (10.4, 10.8, 11.2, 11.6, 12.1, 12.4):
+        said(ledger, DATA, DATA, opens=False)
+    ledger.take(Segment(LINK, DIALLER, opens=False, ends=False, data=DATA))
+    told = [(event.time_s, event.value["event"]) for event in recorder.history().of("connection")]
+    assert told == [(10.0, "stands"), (11.2, "carries"), (12.4, "carries")]
+
+
+def test_a_connection_that_fails_says_what_it_met(ledger: Ledger, recorder: Recorder) -> None:
+    said(ledger, PREFACE, b"HTTP/1.1 400 Bad Request\r\n")
+    assert events(recorder) == []
+    ledger.take(Segment(LINK, DIALLER, opens=False, ends=True, data=b""))
+    said(ledger, hello("h2"), SETTINGS, dialler=("10.0.0.1", 5001))
+    ledger.take(Segment(("10.0.0.1", 5001), LINK, opens=False, ends=True, data=b""))
+    assert events(recorder) == [
+        ("fail", "failed", "plaintext", "http/1"),
+        ("fail", "failed", "tls", "http/2"),
+    ]
+
+
+def test_a_port_that_is_used_anew_is_another_connection(ledger: Ledger, recorder: Recorder) -> None:
+    said(ledger, PREFACE, SETTINGS)
+    said(ledger, hello("h2"), SERVER_HELLO, DATA, DATA)
+    found = recorder.history().of("connection")
+    assert [event.value["number"] for event in found] == [1, 2]
+    assert [event.value["mode"] for event in found] == ["plaintext", "tls"]
+
+
+def test_what_is_no_member_s_or_on_no_link_is_passed_over(
+    ledger: Ledger, recorder: Recorder
+) -> None:
+    said(ledger, hello(), SERVER_HELLO, DATA, DATA)
+    elsewhere = ("10.0.1.9", 4444)
+    ledger.take(Segment(DIALLER, elsewhere, opens=False, ends=False, data=PREFACE))
+    ledger.take(Segment(DIALLER, (LINK[0], 8474), opens=False, ends=False, data=PREFACE))
+    ledger.take(Segment(LINK, ("10.0.0.1", 5009), opens=False, ends=True, data=b""))
+    assert events(recorder) == []
+
+
+def test_a_connection_from_before_the_tap_has_no_beginning(
+    ledger: Ledger, recorder: Recorder
+) -> None:
+    said(ledger, DATA, DATA, opens=False)
+    (event,) = recorder.history().of("connection")
+    assert (event.value["event"], event.value["mode"]) == ("stands", "tls")
+    assert event.value["opened_s"] is None
