@@ -132,6 +132,7 @@ class ProcessBackend:
         self._project = project
         self._nodes = tuple(nodes)
         self._specs: dict[str, ProcessSpec] = {}
+        self._programs: dict[str, dict[str, Sequence[str]]] = {}
         self._images: dict[str, str] = {}
         self._lives: dict[str, _Life] = {}
         self._started = 0
@@ -186,6 +187,7 @@ class ProcessBackend:
             raise NotApplicable("nothing stands beside a node without containers")
         program = shlex.split(spec.image) or spec.argv[:1]
         self._specs[spec.node] = replace(spec, argv=(*program, *spec.argv[1:]))
+        self._programs[spec.node] = {spec.argv[0]: program}
 
     def output(self, node: str) -> Generator[bytes, None, None]:
         """The output of the next start of a created node, until it exits."""
@@ -311,9 +313,10 @@ class ProcessBackend:
         return self._running(node).pid
 
     def execute(self, node: str, argv: Sequence[str]) -> Completed:
-        """Run a command in the node's folder and environment."""
+        """Run a command in the node's folder and environment; its own one by its program."""
         self._running(node)
         spec = self._specs[node]
+        argv = (*self._programs[node].get(argv[0], argv[:1]), *argv[1:])
         try:
             done = subprocess.run(
                 argv,

@@ -379,7 +379,7 @@ class Cluster:
 
     def fingerprint(self) -> dict[str, str]:
         """What a test must leave as it found it, by name."""
-        return fingerprint(self.mesh, self.nodes)
+        return fingerprint(self.mesh, self.nodes, self.system.artifacts)
 
     def record_bypass(self) -> None:
         """Record how many packets tried to go round the proxy since the cluster began."""

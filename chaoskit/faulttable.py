@@ -34,6 +34,9 @@ class Need(StrEnum):
     ARTIFACTS = "artifacts"
     CLOCK = "a clock that can be set"
     PROXY = "a proxy before each node"
+    COMMANDS = "commands"
+    FLAGS = "artifacts with a flag"
+    TOLD = "peers that tell of failures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,9 @@ def _fits(system: System, needs: tuple[Need, ...], backend: str) -> bool:
         Need.ARTIFACTS: bool(system.artifacts),
         Need.CLOCK: system.clock is not None,
         Need.PROXY: system.beside is not None,
+        Need.COMMANDS: system.commands is not None,
+        Need.FLAGS: any(one.flag for one in system.artifacts),
+        Need.TOLD: system.failures is not None,
     }
     if backend == "process" and system.failures is None:
         return False

@@ -64,6 +64,34 @@ def in_group(pid: int, name: str) -> bool:
     return any(name in line.split(":", 2)[2] for line in groups)
 
 
+def group_of(pid: int) -> tuple[int, ...]:
+    """
+    The processes of the control group that this one is in, itself included; empty when it is gone.
+
+    Of a process in a container they are the container's, what was run beside it among them.
+    """
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return ()
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        if controllers in {"freezer", ""}:
+            root = "/sys/fs/cgroup/freezer" if controllers else "/sys/fs/cgroup"
+            try:
+                return tuple(
+                    int(one) for one in Path(f"{root}{path}/cgroup.procs").read_text().split()
+                )
+            except OSError:
+                continue
+    return ()
+
+
+def sees(pid: int, path: str) -> bytes:
+    """What a process finds in the file at an absolute path of its own. Raises OSError."""
+    return Path(f"/proc/{pid}/root{path}").read_bytes()
+
+
 def command_line(pid: int) -> tuple[str, ...]:
     """The argv of a process; empty when it is gone."""
     try:

@@ -56,6 +56,44 @@ def started_anew(node: Node) -> Probe:
     return Probe(f"another process of {node.name}", look)
 
 
+def goes_on(node: Node) -> Probe:
+    """Seen when the process that ran when this was called runs still."""
+    before = node.pid
+    born = proc.start_time(before)
+
+    def look() -> Sighting:
+        runs = proc.alive(before) and proc.start_time(before) == born
+        return Sighting(runs, f"process {before} {'runs' if runs else 'is gone'}")
+
+    return Probe(f"the process of {node.name}", look)
+
+
+def runs_on(node: Node, path: str, *, wanted: Callable[[bytes], bool]) -> Probe:
+    """
+    Seen when another process than the one that ran when this was called found the file as `wanted`,
+    and runs: what it has read at its start it goes by, whatever lies there since.
+
+    `path` is absolute, as the node sees it, and is looked at through the process's own root.
+    """
+    before = node.pid
+    found_so: set[int] = set()
+
+    def look() -> Sighting:
+        now = node.pid  # raises where it is down: neither there nor gone
+        if now == before:
+            return Sighting(present=False, detail=f"process {now} runs as before")
+        try:
+            lies = wanted(proc.sees(now, path))
+        except OSError as error:
+            raise ChaosError(f"{path} of {node.name}: {error.strerror}") from error
+        if lies:
+            found_so.add(now)
+        detail = f"process {now} finds it {'so' if lies else 'otherwise'}"
+        return Sighting(now in found_so, detail)
+
+    return Probe(f"{path.rpartition('/')[2]} of {node.name}", look)
+
+
 def is_frozen(node: Node) -> Probe:
     """Seen when the kernel says that the node is frozen, by its control group or by a signal."""
 

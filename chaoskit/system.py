@@ -18,6 +18,7 @@ from random import Random
 from typing import Any, Protocol
 
 from chaoskit.certificates import Credential
+from chaoskit.command import Command
 from chaoskit.companion import Companion
 from chaoskit.invariant import Invariant
 from chaoskit.panel import Panels
@@ -84,7 +85,8 @@ class Artifact:
     A file or folder of a node that a fault may touch.
 
     `path` is relative to the node's configuration folder, or to its data folder when `in_data`.
-    A secret one is never copied into a run folder, a report or a log.
+    A secret one is never copied into a run folder, a report or a log. `flag` names the line in
+    which a text file says `true` or `false` of a node, beside the address by which it is dialled.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Artifact:
     kind: ArtifactKind
     secret: bool = False
     in_data: bool = False
+    flag: str = ""
 
 
 class TimingKind(StrEnum):
@@ -152,8 +155,7 @@ class Placement:
     ports: port numbers by name.
     data, config: absolute folders as the node sees them; the first writable, the second not.
     proxies: source addresses under which peers and observers appear (for systems that check them).
-    credential: this node's certificate when the system has a secure port; `authority_pem` is the
-        authority that it shall trust.
+    credential, authority_pem: where a port is secure, its certificate and whom it shall trust.
 
     """
 
@@ -309,20 +311,20 @@ class System:
     initial_data: each node's data folder before its first start; asked once, with all placements.
     observe(endpoint, timeout_s): one sample of a node; raises Unobserved.
     steady(observations): all nodes answered and the cluster is in its steady state.
-    shows_progress, shows_digest: whether its observations carry them; without, no rollback and no
-        fork can be judged, and these promises are left out.
+    shows_progress, shows_digest: observations carry them; else no rollback, no fork can be judged.
     driven: progress needs load (a store), unlike a chain that moves by itself.
     progress_bound_s: while quorate, the longest time without progress that is still kept.
     settle_s: after this time whatever the system does by itself after a change has been done.
     settings: defaults that a node's own settings override.
     invariants: promises that always hold, beside the standing ones.
-    failures(endpoint, timeout_s): what a node says went wrong with each peer since it started
-        (refused, timed out, reset, closed, failed handshakes), by the peer's name; raises
-        Unobserved. How faults are felt where nothing counts packets; None: the nodes do not tell.
+    failures(endpoint, timeout_s): what a node says went wrong with each peer since it started, by
+        the peer's name; raises Unobserved. How faults are felt where nothing counts packets; None:
+        the nodes do not tell.
     traffic: how to put load on it; None: it cannot be loaded.
     clock: how a node's wall clock is seen, where it can be set: its program is linked dynamically,
         so that it loads a shim. None: a static one, as most that are written in Go, or a mute one.
     beside: what stands beside a node; None: nothing. Only where nodes are containers.
+    commands: what a person may run beside a node, in words of its own; None: nothing.
     panels: what a report draws of its observations, beside what it draws of every system.
 
     """
@@ -355,6 +357,7 @@ class System:
     traffic: Traffic | None = None
     clock: Clock | None = None
     beside: Callable[[Placement], Companion | None] | None = None
+    commands: Callable[[Placement], Sequence[Command]] | None = None
     panels: Panels = field(default_factory=Panels)
 
     def __post_init__(self) -> None:

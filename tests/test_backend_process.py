@@ -190,6 +190,24 @@ def test_a_program_takes_the_place_of_the_first_word(
     assert proc.command_line(pid) == ("python3", "-c", TALKS, "start", "--now")
 
 
+def test_a_command_of_its_own_is_run_by_its_program(
+    backend: ProcessBackend, tmp_path: Path
+) -> None:
+    (tmp_path / "n1").mkdir()
+    talks = (
+        "import sys, time\n"
+        "print(sys.argv[1:], flush=True)\n"
+        "sys.argv[1:2] == ['go'] or time.sleep(600)"
+    )
+    program = Programs().reference(toys(), Release("1", program=("python3", "-c", talks)))
+    backend.create(ProcessSpec("n1", ["toy", "start"], program, tmp_path, tmp_path))
+    output = backend.output("n1")
+    backend.start("n1")
+    assert next(output) == b"['start']\n"
+    assert backend.execute("n1", ["toy", "go", "on"]).stdout == b"['go', 'on']\n"
+    assert backend.execute("n1", ["echo", "go"]).stdout == b"go\n"
+
+
 def test_there_are_no_images_but_a_persons_own_program() -> None:
     first, second = toys().releases
     programs = Programs({("toys", second.label): "/a folder/toy"})

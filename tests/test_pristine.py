@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from chaoskit.node import Folders
 from chaoskit.pristine import fingerprint
+from chaoskit.system import Artifact, ArtifactKind
+
+ARTIFACTS = (
+    Artifact("key", "key", ArtifactKind.KEY, in_data=True),
+    Artifact("journal", "journal", ArtifactKind.DATABASE, in_data=True),
+    Artifact("config", "config", ArtifactKind.CONFIG),
+)
+NOWHERE = Folders(Path("/nowhere"), Path("/nowhere"))
 
 
 @dataclass
@@ -36,6 +46,7 @@ class Running:
     argv: tuple[str, ...] = ("serve", "--name", "a")
     files: str = "digest"
     laid: Rules | None = None
+    folders: Folders = NOWHERE
 
     def command_line(self) -> tuple[str, ...]:
         return self.argv
@@ -57,7 +68,7 @@ class Running:
 
 
 def taken(links: Links, **nodes: Running) -> dict[str, str]:
-    return fingerprint(cast("Any", links), cast("Any", nodes))
+    return fingerprint(cast("Any", links), cast("Any", nodes), ARTIFACTS)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +97,21 @@ def test_links_and_rules_of_a_disk_count_too() -> None:
 
 def test_a_node_on_a_plain_folder_has_no_rules_to_change() -> None:
     assert "a storage" not in taken(Links(), a=Running())
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"), [("key", True), ("journal", False), ("config", False), ("other", False)]
+)
+def test_what_a_command_did_to_the_data_counts(
+    tmp_path: Path,
+    name: str,
+    differs: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """Configuration has a digest of its own, and a database grows by itself."""
+    node = Running(folders=Folders(tmp_path, tmp_path / "config"))
+    before = taken(Links(), a=node)
+    (tmp_path / name).write_bytes(b"new")
+    now = taken(Links(), a=node)
+    assert {one for one in before if before[one] != now[one]} == (
+        {"a artifacts"} if differs else set()
+    )

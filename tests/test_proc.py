@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +103,20 @@ def test_a_name_with_parentheses_does_not_shift_the_fields() -> None:
             assert (proc.start_time(named.pid) or 0) > 1000
         finally:
             named.kill()
+
+
+def test_a_group_holds_what_was_started_in_it(child: subprocess.Popen[bytes]) -> None:
+    (grandchild,) = proc.children(child.pid)
+    assert {os.getpid(), child.pid, grandchild} <= set(proc.group_of(child.pid))
+    assert proc.group_of(NOBODY) == ()
+
+
+def test_a_file_is_found_by_a_process_of_its_own(
+    child: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"found")
+    assert proc.sees(child.pid, f"{tmp_path}/file") == b"found"
+    with pytest.raises(OSError, match="No such file"):
+        proc.sees(child.pid, f"{tmp_path}/none")
+    with pytest.raises(OSError, match="No such file"):
+        proc.sees(NOBODY, f"{tmp_path}/file")

@@ -12,9 +12,11 @@ import pytest
 from chaoskit import clock
 from chaoskit.backend import ProcessSpec
 from chaoskit.cluster import Cluster
+from chaoskit.errors import ChaosError
 from chaoskit.node import Folders, Node
 from chaoskit.processevidence import (
     delayed_calls,
+    goes_on,
     holds,
     is_frozen,
     is_full,
@@ -23,6 +25,7 @@ from chaoskit.processevidence import (
     refused_calls,
     reports_version,
     runs_as_configured,
+    runs_on,
     started_anew,
     started_from,
     syncs_slowly,
@@ -72,6 +75,42 @@ def child(tmp_path: Path) -> Iterator[Child]:
     backend = FakeBackend(tmp_path, ("n1",))
     yield Child(backend, tmp_path)
     backend.close()
+
+
+def test_a_process_goes_on_until_it_is_replaced(child: Child) -> None:
+    probe = goes_on(child.as_node)
+    pid = child.pid
+    assert probe.look().present
+    assert probe.look().detail == f"process {pid} runs"
+    child.backend.kill("n1")
+    assert not probe.look().present
+    child.start()
+    assert not probe.look().present, "another one runs"
+    assert probe.look().detail == f"process {pid} is gone"
+
+
+def test_what_a_process_has_read_it_runs_on(child: Child, tmp_path: Path) -> None:
+    """The order of the world: old file, wrong file, and the right one again."""
+    file = tmp_path / "identity"
+    file.write_bytes(b"right")
+    probe = runs_on(child.as_node, str(file), wanted=lambda text: text == b"wrong")
+    file.write_bytes(b"wrong")
+    assert not probe.look().present, "nobody was started on it"
+    child.backend.kill("n1")
+    with pytest.raises(ChaosError):
+        probe.look()
+    child.start()
+    assert probe.look().present
+    assert probe.look().detail == f"process {child.pid} finds it so"
+    file.write_bytes(b"right")
+    assert probe.look().present, "it has read the other one"
+    child.backend.kill("n1")
+    child.start()
+    assert not probe.look().present
+    assert probe.look().detail == f"process {child.pid} finds it otherwise"
+    file.unlink()
+    with pytest.raises(ChaosError, match="identity of n1"):
+        probe.look()
 
 
 def test_gone_is_gone_and_not_replaced(child: Child) -> None:
