@@ -158,7 +158,7 @@ def wires(tmp_path: Path) -> Wires:
 
 async def works(channel: Channel) -> bool:
     try:
-        await channel.call(PUBLIC_RAND, drand.PublicRandRequest(), timeout_s=3.0)
+        await channel.call(PUBLIC_RAND, drand.PublicRandRequest(), timeout_s=20.0)
     except CallFailed as failed:
         return failed.code not in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}
     return True
@@ -354,8 +354,9 @@ def test_who_reaches_a_member_that_serves_plaintext(
             channel = await channels.to(door.address)
             assert await works(channel) is reached
             assert wires.fallen_back() == (dialling is FALLS_BACK)
-            expected = HELLO if not reached else PREFACE
-            assert door.began[-1] == expected
+            # The TLS channel that was given up goes on redialling: its hellos come when they come.
+            tried = {HELLO} if dialling is FALLS_BACK else set[bytes]()
+            assert set(door.began) == tried | {PREFACE if reached else HELLO}
             # A frame of HTTP/2: its length, then type 4, SETTINGS.
             assert {one[3] for one in door.answered} == {4}
         await door.close()
