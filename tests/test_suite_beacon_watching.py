@@ -21,7 +21,7 @@ from chaoskit.errors import ChaosError
 from chaoskit.system import Endpoint, Operation, Placement, Rejected, Unobserved
 from suites.beacon import dealing
 from suites.beacon.client import SNAPSHOT_ROUNDS, BeaconClient, operations
-from suites.beacon.system import SYSTEM, beacon, command, files
+from suites.beacon.system import BEHIND, SYSTEM, beacon, command, environment, files
 from suites.beacon.watching import failures, metrics_in, observe, rounds_due
 
 # two lines as v2.1.4 writes them, two as v1.5.8 does, and one that nobody wants
@@ -318,7 +318,7 @@ SECURE = beacon(tls=True)
 def secured(**settings: str) -> Placement:
     """A member of a group with TLS."""
     authority = Authority()
-    (first, *_) = placements("v1.5.8", tls="on", **settings)
+    (first, *_) = placements("v1.5.8", **({"tls": "on"} | settings))
     return replace(
         first,
         credential=authority.issue(["n1"], []),
@@ -346,6 +346,33 @@ def test_a_member_with_tls_is_told_where_its_files_lie() -> None:
         "trusted/authority.pem"
     ]
     assert "--tls-disable" not in argv
+
+
+def test_in_a_group_with_both_nginx_stands_before_v2_alone() -> None:
+    both = beacon(tls=True, terminated=True)
+    assert {one.label.partition(".")[0] for one in both.releases} == {"v1", "v2"}
+    assert both.beside is not None
+    v1 = secured(**both.settings)
+    v2 = replace(v1, release="v2.0.4")
+    assert both.beside(v1) is None
+    assert command(v1) == command(secured())
+    assert [one.path for one in files(v1)] == [one.path for one in files(secured())]
+    assert "SSL_CERT_FILE" not in environment(v1)
+    fronted = both.beside(v2)
+    assert fronted is not None
+    assert v1.credential is not None
+    assert fronted.files["chain.pem"] == v1.credential.certificate_pem
+    argv = command(v2)
+    assert argv[argv.index("--private-listen") + 1] == BEHIND
+    assert [one.path for one in files(v2)] == ["trusted/authority.pem"]
+    assert environment(v2)["SSL_CERT_FILE"] == "/config/trusted/authority.pem"
+    (told,) = {
+        line
+        for one in deal([replace(one, settings=v1.settings) for one in placements("v1.5.8")])["n1"]
+        for line in one.content.splitlines()
+        if one.path.endswith("drand_id.public") and line.startswith(b"TLS")
+    }
+    assert told == b"TLS = true"
 
 
 def test_a_member_without_its_certificate_still_knows_whom_to_trust() -> None:

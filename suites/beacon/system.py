@@ -11,7 +11,8 @@ started without its certificate; that covers its HTTP interface too.
 
 In a terminated group nginx stands before each member and ends TLS; the setting `front` of a member
 says how it is set up (suites/beacon/terminator.py). A v1 there is told to do without TLS, which its
-identity says that it uses.
+identity says that it uses. In a group that has both, a v1 ends TLS itself and nginx stands before a
+v2: it comes when a member is upgraded, with the same certificate, and goes when it goes back.
 
 What a member starts on need not be of the release that it is: the setting `keys_as_left_by` names
 the one whose ceremony left keys, shares and group, `config_as_left_by` the one that its command
@@ -46,6 +47,7 @@ from suites.beacon import dealing
 from suites.beacon.client import BeaconClient, operations
 from suites.beacon.invariants import PROMISES
 from suites.beacon.margin import margin_is_told
+from suites.beacon.operating import commands
 from suites.beacon.panels import panels
 from suites.beacon.punctuality import rounds_keep_time
 from suites.beacon.terminator import FRONT, Front, terminator
@@ -76,9 +78,9 @@ def beacon(
 
     `networks` are beacon ids; all members serve all of them in one daemon. With `tls` they dial and
     serve TLS by certificates of the cluster's authority, which v1 alone can; `terminated`, they
-    dial TLS and nginx serves it before them. Nobody dials before genesis, `genesis_in_s`
-    seconds after the dealing. Raises ValueError for a threshold that is no majority, or a group of
-    no or too many members.
+    dial TLS and nginx serves it before them; with both, before those of v2. Nobody dials before
+    genesis, `genesis_in_s` seconds after the dealing. Raises ValueError for a threshold that is no
+    majority, or a group of no or too many members.
     """
     if not nodes // 2 < threshold <= nodes <= _MOST_NODES:
         raise ValueError(f"{threshold} of {nodes} members: a majority of at most {_MOST_NODES}")
@@ -98,7 +100,7 @@ def beacon(
                 linked=True,
                 http2=True,
                 secure=tls or terminated,
-                plaintext={"tls": "off"} if tls else {},
+                plaintext={"tls": "off"} if tls and not terminated else {},
             ),
             Port("public", 8000),
             Port("metrics", 9000),
@@ -130,7 +132,7 @@ def beacon(
         },
         artifacts=(
             *(one for network in networks for one in _artifacts(network)),
-            *(_CERTIFICATES if tls else ()),
+            *(_CERTIFICATES if tls and not terminated else ()),
         ),
         timings=(
             Timing("period", 30.0, TimingKind.PROTOCOL, "period", floor_s=1.0),
@@ -153,6 +155,7 @@ def beacon(
         panels=panels(period_s=period_s, catchup_period_s=catchup_period_s),
         clock=Clock(ask_date("metrics", "/"), stamp),
         beside=beside if terminated else None,
+        commands=commands,
     )
 
 
@@ -160,7 +163,7 @@ def command(placement: Placement) -> Sequence[str]:
     """The argv of a member: drand's own flags."""
     ports, bind = placement.ports, placement.bind
     argv = ["drand", "start", "--folder", f"{placement.data}/{dealing.FOLDER}"]
-    behind = BEHIND if FRONT in placement.settings else f"{bind}:{ports['private']}"
+    behind = BEHIND if _is_fronted(placement) else f"{bind}:{ports['private']}"
     argv += ["--private-listen", behind]
     argv += ["--public-listen", f"{bind}:{ports['public']}"]
     argv += ["--metrics", f"{bind}:{ports['metrics']}"]
@@ -173,7 +176,7 @@ def command(placement: Placement) -> Sequence[str]:
         argv += ["--tls-key", f"{placement.config}/{_KEY}"]
     else:
         argv.append("--tls-disable")
-    if placement.authority_pem and FRONT not in placement.settings:
+    if placement.authority_pem and not _is_fronted(placement):
         argv += ["--certs-dir", str(Path(placement.config, _TRUSTED).parent)]
     return argv
 
@@ -182,7 +185,7 @@ def files(placement: Placement) -> Sequence[ConfigFile]:
     """In a group with TLS a member's certificate, its key, and the authority that it trusts."""
     if placement.credential is None:
         return ()
-    if FRONT in placement.settings:
+    if _is_fronted(placement):
         return (ConfigFile(_TRUSTED, placement.authority_pem),)
     return (
         ConfigFile(_CERTIFICATE, placement.credential.certificate_pem),
@@ -194,7 +197,7 @@ def files(placement: Placement) -> Sequence[ConfigFile]:
 def environment(placement: Placement) -> Mapping[str, str]:
     """A real drand, built without cgo, asks for its home before it reads a flag."""
     home = {"USER": "drand", "HOME": placement.data}
-    if FRONT not in placement.settings:
+    if not _is_fronted(placement):
         return home
     # The image is of a build with the tag conn_insecure, where there is one.
     trusted = f"{placement.config}/{_TRUSTED}"
@@ -203,11 +206,16 @@ def environment(placement: Placement) -> Mapping[str, str]:
 
 def beside(placement: Placement) -> Companion | None:
     """In a terminated group nginx."""
-    front, credential = placement.settings.get(FRONT), placement.credential
-    if front is None or credential is None:
+    if not _is_fronted(placement) or placement.credential is None:
         return None
     listen = f"{placement.bind}:{placement.ports['private']}"
-    return terminator(listen, BEHIND, credential, Front[front])
+    return terminator(listen, BEHIND, placement.credential, Front[placement.settings[FRONT]])
+
+
+def _is_fronted(placement: Placement) -> bool:
+    """Whether nginx stands before it: not before a v1 that ends TLS itself."""
+    own = placement.settings["tls"] == "on" and _set_up_for(placement).startswith("v1.")
+    return FRONT in placement.settings and not own
 
 
 def _set_up_for(placement: Placement) -> str:
@@ -216,7 +224,7 @@ def _set_up_for(placement: Placement) -> str:
 
 def _carries(release: str, *, tls: bool, terminated: bool) -> bool:
     """v2 ends no TLS itself; v2.0.4-testnet speaks nothing else, and had no build that does."""
-    if tls:
+    if tls and not terminated:
         return release.startswith("v1.")
     return terminated or release != "v2.0.4-testnet"
 
@@ -238,7 +246,11 @@ def _artifacts(network: str) -> tuple[Artifact, ...]:
             in_data=True,
         ),
         Artifact(
-            f"public key{of}", f"{folder}/key/drand_id.public", ArtifactKind.KEY, in_data=True
+            f"public key{of}",
+            f"{folder}/key/drand_id.public",
+            ArtifactKind.KEY,
+            in_data=True,
+            flag="TLS",
         ),
         Artifact(
             f"share{of}",
@@ -248,7 +260,11 @@ def _artifacts(network: str) -> tuple[Artifact, ...]:
             in_data=True,
         ),
         Artifact(
-            f"group{of}", f"{folder}/groups/drand_group.toml", ArtifactKind.CONFIG, in_data=True
+            f"group{of}",
+            f"{folder}/groups/drand_group.toml",
+            ArtifactKind.CONFIG,
+            in_data=True,
+            flag="TLS",
         ),
         Artifact(f"rounds{of}", f"{folder}/db", ArtifactKind.DATABASE, in_data=True),
     )
