@@ -107,6 +107,21 @@ def test_what_cannot_be_read_ends_a_bisect_too(chaoskit: Cli) -> None:
     assert chaoskit("no-such-command")[0] == 2
 
 
+def test_a_rehearsal_has_axes_of_its_own_and_tells_them_in_the_plan(chaoskit: Cli) -> None:
+    way = ("rehearse", "beacon", "--from", "v1.5.8", "--to", "v2.0.4", "--dry-run")
+    code, said, _ = chaoskit(
+        *way, "--keys-as-left-by", "v1.4", "--config-as-left-by", "v1.5.7",
+        "--set", "scheme=pedersen-bls-unchained",
+    )  # fmt: skip
+    assert code == 0
+    told = "keys as v1.4 left them · configuration as v1.5.7 left it · scheme pedersen-bls-unch"
+    assert told in said
+    code, _, why = chaoskit(*way, "--set", "colour=blue")
+    assert (code, "colour=blue" in why) == (2, True)
+    code, _, why = chaoskit(*way, "--keys-as-left-by", "v9")
+    assert (code, "--keys-as-left-by" in why) == (2, True)
+
+
 @pytest.mark.parametrize("command", ["up", "demo"])
 def test_an_unknown_system_or_release_names_those_there_are(chaoskit: Cli, command: str) -> None:
     code, _, error = chaoskit(command, "mysql")

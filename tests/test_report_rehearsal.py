@@ -109,6 +109,27 @@ def test_a_no_go_names_step_member_versions_and_evidence() -> None:
     assert (found.findings, found.untried) == (("step 2: the way back closes",), ("your data",))
 
 
+def test_all_that_was_broken_and_what_controls_showed_is_told() -> None:
+    broken = step(
+        2,
+        member="e3",
+        verdict="FAIL",
+        reason="no_unexpected_exit: e3 exited",
+        broken=["no_unexpected_exit", "keys_are_loaded"],
+        move=move("1", "2", 1.0),
+    )
+    control = {
+        "with": "keys as 1 leaves them",
+        "told": ["control    NO-GO too: step 2", "           links_heal: one did not"],
+    }
+    found = head(record("NO-GO", broken, controls=[control]))
+    assert found.reasons == (
+        "no_unexpected_exit: e3 exited",
+        "broken too: keys_are_loaded",
+        "control NO-GO too: step 2; links_heal: one did not",
+    )
+
+
 def test_every_step_has_a_row_with_what_was_seen() -> None:
     first, second, third, last = head(record("NO-GO", UPGRADED)).steps
     assert (first.what, first.who, first.before, first.after) == ("start all", "", "", "1")

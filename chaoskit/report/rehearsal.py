@@ -109,7 +109,10 @@ def rehearsal(
         decision=decision,
         chip=_CHIPS.get(decision, decision),
         sentence=_sentence(told, taken, failed, decision),
-        reasons=tuple(_reasons(taken, failed, back, reason if decision != "GO" else "")),
+        reasons=(
+            *_reasons(taken, failed, back, reason if decision != "GO" else ""),
+            *(_control(one) for one in objects_of(told, "controls")),
+        ),
         evidence=tuple(_evidence(failed, tests)),
         steps=tuple(_row(step, taken, tests) for step in _shown(told)),
         findings=tuple(texts_of(told, "findings")),
@@ -177,6 +180,8 @@ def _reasons(
     if failed is None:
         return [reason] if reason else []
     found = [text_of(failed, "reason")]
+    also = [one for one in texts_of(failed, "broken") if not found[0].startswith(f"{one}:")]
+    found += [f"broken too: {', '.join(also)}"] if also else []
     exits = [_gone(one) for one in objects_of(failed, "exits")]
     words = text_of(object_of(failed, "move"), "words")
     found += exits or ([f"its last words: {words}"] if words else [])
@@ -191,6 +196,11 @@ def _reasons(
     ):
         found.append("going forward, every step passed")
     return [one for one in found if one]
+
+
+def _control(one: Mapping[str, Any]) -> str:
+    """How the rehearsal came out with one vintage left away, as it was told on the terminal."""
+    return "; ".join(" ".join(line.split()) for line in texts_of(one, "told"))
 
 
 def _gone(one: Mapping[str, Any]) -> str:
