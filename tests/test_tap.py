@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self, TypeVar
 
 import pytest
 
+from chaoskit.clock import wait_until
 from chaoskit.conversation import Segment
+from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.history import Recorder
-from chaoskit.tap import Ledger
+from chaoskit.namespace import Namespace
+from chaoskit.tap import Ledger, tapped
 from tests.test_conversation import DATA, PREFACE, SERVER_HELLO, SETTINGS, hello
 
+T = TypeVar("T")
 DIALLER, LINK = ("10.0.0.1", 5000), ("10.0.1.1", 4444)
 
 
@@ -108,3 +116,99 @@ def test_a_connection_from_before_the_tap_has_no_beginning(
     (event,) = recorder.history().of("connection")
     assert (event.value["event"], event.value["mode"]) == ("stands", "tls")
     assert event.value["opened_s"] is None
+
+
+# ---- on a device ---------------------------------------------------------------------------------
+
+
+def cluster_on(
+    recorder: Recorder, inside_proxy: Callable[..., T], *, counts_packets: bool = True
+) -> Any:
+    """What the tap asks of a cluster, with one link."""
+    return SimpleNamespace(
+        backend=SimpleNamespace(
+            name="such a", counts_packets=counts_packets, inside_proxy=inside_proxy
+        ),
+        mesh=SimpleNamespace(
+            links={("n1", "n2"): SimpleNamespace(source="n1", target="n2", address=LINK[0])}
+        ),
+        wire=SimpleNamespace(linked_port=lambda: SimpleNamespace(number=LINK[1])),
+        recorder=recorder,
+    )
+
+
+def ip(script: str) -> None:
+    subprocess.run(["ip", "-batch", "-"], input=script, text=True, check=True, timeout=10)
+
+
+@pytest.fixture
+def networks() -> Iterator[tuple[Namespace, Namespace]]:
+    """A dialler's network and a proxy's, whose eth0 owns the link's address."""
+    dialler, proxy = Namespace.made(), Namespace.made()
+    plugs = f"link add eth0 type veth peer name eth0 netns {dialler.pid}\n"
+    plugs += f"addr add {LINK[0]}/16 dev eth0\nlink set eth0 up\n"
+    proxy.run(lambda: ip(plugs), timeout_s=10)
+    dialler.run(lambda: ip("addr add 10.0.0.1/16 dev eth0\nlink set eth0 up\n"), timeout_s=10)
+    yield dialler, proxy
+    dialler.close()
+    proxy.close()
+
+
+@pytest.mark.engine
+def test_what_passes_on_the_device_is_heard(
+    recorder: Recorder, networks: tuple[Namespace, Namespace]
+) -> None:
+    dialler, proxy = networks
+    where = (LINK[0], LINK[1])
+    with (
+        proxy.run(lambda: socket.create_server(where), timeout_s=5) as listening,
+        tapped(cluster_on(recorder, proxy.run)),
+    ):
+        dialled = dialler.run(lambda: socket.create_connection(where, 5), timeout_s=10)
+        served, _ = listening.accept()
+        with dialled, served:
+            dialled.sendall(PREFACE)
+            assert served.recv(4096) == PREFACE
+            served.sendall(SETTINGS)
+            assert dialled.recv(4096) == SETTINGS
+        wait_until(lambda: len(events(recorder)) > 1, what="its end to be heard", timeout_s=5)
+    assert events(recorder) == [
+        ("ok", "stands", "plaintext", "http/2"),
+        ("info", "ended", "plaintext", "http/2"),
+    ]
+
+
+def test_a_tap_needs_a_network_to_listen_in(recorder: Recorder) -> None:
+    cluster = cluster_on(recorder, lambda: None, counts_packets=False)
+    with pytest.raises(NotApplicable, match="such a backend"), tapped(cluster):
+        pass
+
+
+@dataclass
+class Lossy:
+    """A socket that heard nothing, and whose kernel says how many packets it dropped."""
+
+    lost: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def recv(self, _bytes: int) -> bytes:
+        raise TimeoutError
+
+    def getsockopt(self, *_: int) -> bytes:
+        return bytes([9, 0, 0, 0, self.lost, 0, 0, 0])
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+def test_packets_that_went_unheard_are_the_harness_s_failure(recorder: Recorder, lost: int) -> None:
+    cluster = cluster_on(recorder, lambda *_, **__: Lossy(lost=lost))
+    if not lost:
+        with tapped(cluster):
+            pass
+        return
+    with pytest.raises(ChaosError, match="3 packets on the links went unheard"), tapped(cluster):
+        pass
