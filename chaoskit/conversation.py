@@ -84,8 +84,10 @@ class Conversation:
 
     def ask(self, data: bytes) -> None:
         """The end that opened it says this."""
-        if not self._answer and len(self._asked) < _ASKED_BYTES_AT_MOST:
+        if self.from_its_start and not self._answer and len(self._asked) < _ASKED_BYTES_AT_MOST:
             self._asked += data
+        elif not self.from_its_start and self.mode is None:
+            self._asked = bytearray(data)
         self._waits = True
 
     def answer(self, data: bytes) -> None:

@@ -80,6 +80,12 @@ def test_a_connection_that_was_there_before_is_told_by_what_it_carries() -> None
     assert heard(frame, frame, from_its_start=False).mode is Mode.PLAINTEXT
     assert heard(b"xxxx", DATA, from_its_start=False).mode is None
     assert not heard(DATA, from_its_start=False).stands
+    late = Conversation(from_its_start=False)
+    late.answer(DATA)
+    for said in (b"the rest of something", DATA, b"the rest of this"):
+        late.ask(said)
+        late.answer(DATA)
+    assert (late.mode, late.stands) == (Mode.TLS, True)
 
 
 def packet(data: bytes, *, flags: int, options: bytes = b"", protocol: int = 6) -> bytes:
