@@ -46,10 +46,10 @@ def test_keys_are_of_the_release_that_is_said_to_have_left_them(release: str) ->
 
 
 def test_a_command_line_stays_that_of_the_release_that_it_was_written_for() -> None:
-    (new, *_) = placements("v2.0.4", **FRONTED)
-    (old, *_) = placements("v2.0.4", **FRONTED, **{CONFIGURATION.setting: "v1.5.8"})
-    assert "--tls-disable" not in command(new)
-    assert "--tls-disable" in command(old)
+    (new, *_) = placements("v2.0.4", **FRONTED, tls="on")
+    (old, *_) = placements("v2.0.4", **FRONTED, tls="on", **{CONFIGURATION.setting: "v1.5.8"})
+    assert "--tls-cert" not in command(new)
+    assert "--tls-cert" in command(old)
 
 
 def test_the_axes_of_a_rehearsal_are_settings_of_the_beacon() -> None:
@@ -71,7 +71,14 @@ def test_a_member_owes_what_the_outage_was_about_at_every_release() -> None:
 
 def test_an_operator_changes_something_from_v1_to_v2_alone() -> None:
     told = "\n".join(REHEARSAL.changed("v1.5.8", "v2.0.4"))
-    for name in ("--tls-disable", "SSL_CERT_FILE", "drand_id.public", "util self-sign"):
+    for name in (
+        "nginx",
+        "--tls-cert",
+        "--certs-dir",
+        "SSL_CERT_FILE",
+        "drand_id.public",
+        "util self-sign",
+    ):
         assert name in told
     assert REHEARSAL.changed("v1.5.7", "v1.5.8") == ()
     assert REHEARSAL.changed("v2.0.2", "v2.0.4") == ()

@@ -1,9 +1,9 @@
 """
-What `chaoskit rehearse` puts on the stage of a beacon: a group that speaks TLS, nginx before each.
+What `chaoskit rehearse` puts on the stage of a beacon: a group that speaks TLS, whoever ends it.
 
 Owns: that group, what a member owes in each step, and what an operator changes between releases.
-Refuses: knowing what a release breaks. A group behind nginx is one that every release can be of: v1
-by doing without the TLS of its own, v2 because it has none.
+Refuses: knowing what a release breaks. v1 ends TLS itself; before v2 stands nginx, which comes with
+the upgrade. So every release can be of it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,14 @@ def changed(source: str, target: str) -> Sequence[str]:
     if not (source.startswith("v1.") and target.startswith("v2.")):
         return ()
     return (
-        "leave out --tls-disable: v2 never ends TLS, nginx does, as before",
-        "name the authority of the peers' certificates in SSL_CERT_FILE; --certs-dir is gone",
+        (
+            "nginx before it, with the certificate and key that --tls-cert and --tls-key named, "
+            "handing on by grpc_pass to where --private-listen now is"
+        ),
+        (
+            "leave out --tls-cert, --tls-key and --certs-dir, which are gone; name the authority "
+            "of the peers' certificates in SSL_CERT_FILE"
+        ),
         (
             "keep a copy of key/ first: v2 signs drand_id.public anew, and v1 refuses that one "
             "until its own `drand util self-sign` was run"
@@ -53,7 +59,7 @@ def unreached(seen: Observation) -> Collection[str]:
 
 REHEARSAL = Rehearsed(
     replace(
-        beacon(3, threshold=2, terminated=True),
+        beacon(3, threshold=2, tls=True, terminated=True),
         settle_s=3.0,
         start_timeout_s=_LINKS_S + 5.0,
     ),
