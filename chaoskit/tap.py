@@ -92,7 +92,7 @@ class Ledger:
         elif key in self._open or segment.ends or not segment.data:
             return self._open.get(key)
         source, target = self.links[key[2]]
-        opened_s = round(self.recorder.now_s(), 3) if segment.opens else None
+        opened_s = round(self.recorder.now_s(), 6) if segment.opens else None
         made = _Heard(
             next(self._numbers), source, target, opened_s, Conversation(opened_s is not None)
         )
