@@ -26,4 +26,4 @@ def test_one_slow_disk_does_not_slow_writes(etcd: Cluster, chaos_plan: Plan) -> 
         fault.await_felt(timeout_s=10)
         etcd.hold(float(chaos_plan.inputs["slow_for_s"]))
     etcd.await_steady_state(timeout_s=20)
-    etcd.check(puts_stay_near_the_calibrated(), recovered_within(20))
+    etcd.check(puts_stay_near_the_calibrated(delay_s=delay_s), recovered_within(20))

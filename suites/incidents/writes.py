@@ -169,12 +169,6 @@ def _untouched(history: History, writes: Sequence[Attempt]) -> list[Attempt]:
     ]
 
 
-def _stalled_until(history: History, time_s: float) -> bool:
-    """Whether most measurements of the machine up to then say that it was over its limits."""
-    over = [bool(one.value["over"]) for one in history.of("machine") if one.time_s <= time_s]
-    return 2 * sum(over) > len(over)
-
-
 def calibration(history: History) -> dict[str, float]:
     """
     What the acknowledged puts of a history took: `puts`, and their median in `median_s` seconds.
@@ -187,7 +181,7 @@ def calibration(history: History) -> dict[str, float]:
     return {"puts": len(took_s), "median_s": round(median(took_s), 6)}
 
 
-def puts_stay_near_the_calibrated(factor: float = 10.0) -> Invariant:
+def puts_stay_near_the_calibrated(*, delay_s: float, factor: float = 10.0) -> Invariant:
     """
     Make the promise: while faults are in force the median put takes at most `factor` times as long.
 
@@ -195,8 +189,9 @@ def puts_stay_near_the_calibrated(factor: float = 10.0) -> Invariant:
     as that disk, and no health answer says so. Puts count that were asked while a fault was in
     force, all nodes together; those never acknowledged count as the slowest. A machine that stalled
     excuses nothing when the puts that it did not touch show the same. Inconclusive: no
-    `calibration`, no fault, fewer than 20 such puts, or none over a limit that was calibrated on a
-    machine over its own for most of the time: so high a limit holds whatever the store does.
+    `calibration`, no fault, fewer than 20 such puts, or none over a limit of `delay_s` or more,
+    what a put takes at least that waits for the fault: so high a limit holds whatever the store
+    does.
     """
 
     def judge(history: History) -> Sequence[Violation]:
@@ -218,8 +213,11 @@ def puts_stay_near_the_calibrated(factor: float = 10.0) -> Invariant:
         found_s = _median_s(puts)
         before_s = known[-1].value["median_s"]
         if found_s <= factor * before_s:
-            if _stalled_until(history, known[-1].time_s):
-                raise Inconclusive("the machine was over its limits while puts were calibrated")
+            if factor * before_s >= delay_s:
+                raise Inconclusive(
+                    f"calibrated at {before_s * 1000:.1f} ms, so that {factor:g} times as long is "
+                    f"no less than the {delay_s:g} s that a put waits for the fault"
+                )
             return ()
         untouched = _untouched(history, puts)
         enough = len(untouched) >= _FEWEST_PUTS
