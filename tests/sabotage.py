@@ -4,7 +4,8 @@ Actuators that lie: the switch of the sabotage tests, which chaoskit itself does
 Owns: wrapping what carries out a fault, and nothing else: the Toxiproxy client with its read-back,
 the engine's calls on containers with its word on their state, our own signal to a container's
 process, the rules of a faulty mount with their read-back, the edits of a node's files, what is
-written over its artifacts, and how its clock is set. Whatever looks for evidence is left alone.
+written over its artifacts, the commands that are run beside it, and how its clock is set. Whatever
+looks for evidence is left alone.
 
 | way | the actuators |
 | --- | --- |
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -32,7 +33,7 @@ from unittest import mock
 from chaoskit import artifacts, backend_docker, identity
 from chaoskit.backend_docker import DockerBackend
 from chaoskit.cluster import Cluster
-from chaoskit.engine import ContainerSpec, ContainerState, Engine
+from chaoskit.engine import Completed, ContainerSpec, ContainerState, Engine
 from chaoskit.errors import ChaosError, EngineFailed
 from chaoskit.identity import Identity
 from chaoskit.node import Configuration, Node
@@ -41,11 +42,11 @@ from chaoskit.storage_control import StorageFailed, StorageRules
 from chaoskit.toxics import Toxic
 from chaoskit.toxiproxy import ProxyState, ToxiproxyClient, Unreachable
 from chaoskit.wallclock import RIGHT, Skew, WallClock
-from faults import overwritten_key, stale_keys
+from faults import overwritten_key, stale_identity, stale_keys
 
 # How long a backend waits for the end of a process that a lying engine never signalled.
 _EXIT_TIMEOUT_S = 0.5
-_WHO_OVERWRITES = (overwritten_key, stale_keys)
+_WHO_OVERWRITES = (overwritten_key, stale_identity, stale_keys)
 
 
 class Way(StrEnum):
@@ -392,27 +393,65 @@ class LyingFiles:
 
 @dataclass
 class LyingArtifacts:
-    """Wraps what changes write over the files of one node; `victim` is another node."""
+    """
+    Wraps what is written over the files of one node; `victim` is another node.
+
+    To write what was there at first is to heal.
+    """
 
     liar: Liar
     node: Node
     victim: Node
+    _first: dict[Path, bytes] = field(default_factory=dict)
 
     def patches(self) -> list[Any]:
         """What to patch, as mock.patch objects."""
         real = artifacts.overwrite
+        own, others = self.node.folders, self.victim.folders
 
         def overwrite(path: Path, content: bytes) -> None:
-            own, others = self.node.folders.config, self.victim.folders.config
-            there = others / path.relative_to(own)
+            in_data = path.is_relative_to(own.data)
+            there = (
+                others.data / path.relative_to(own.data)
+                if in_data
+                else others.config / path.relative_to(own.config)
+            )
+            heals = self._first.setdefault(path, path.read_bytes()) == content
             self.liar.does(
-                INJECT,
+                HEAL if heals else INJECT,
                 act=lambda: real(path, content),
                 elsewhere=lambda: real(there, content),
                 lie=lambda: None,
             )
 
         return [mock.patch.object(one, "overwrite", overwrite) for one in _WHO_OVERWRITES]
+
+
+@dataclass
+class LyingCommands:
+    """Wraps the commands that are run in one container, with their answers; `victim` is another."""
+
+    liar: Liar
+    engine: Engine
+    target: str
+    victim: str
+
+    def patches(self) -> list[Any]:
+        """What to patch, as mock.patch objects."""
+        real = self.engine.execute
+
+        def execute(container: str, argv: Sequence[str]) -> Completed:
+            assert container == self.target
+            answers: list[Completed] = []
+            self.liar.does(
+                INJECT,
+                act=lambda: answers.append(real(container, argv)),
+                elsewhere=lambda: answers.append(real(self.victim, argv)),
+                lie=lambda: None,
+            )
+            return answers[0] if answers else Completed(0, b"done", b"")
+
+        return [mock.patch.object(self.engine, "execute", execute)]
 
 
 @dataclass
@@ -460,6 +499,7 @@ class Actuator(StrEnum):
     STORAGE = "storage"
     FILES = "files"
     ARTIFACTS = "artifacts"
+    COMMANDS = "commands"
     CLOCK = "clock"
 
 
@@ -470,6 +510,7 @@ _FAILURES: Mapping[Actuator, Callable[[], Exception]] = {
     Actuator.STORAGE: lambda: StorageFailed("sabotaged: the daemon does not answer"),
     Actuator.FILES: lambda: OSError(errno.EIO, "sabotaged: input/output error"),
     Actuator.ARTIFACTS: lambda: OSError(errno.EIO, "sabotaged: input/output error"),
+    Actuator.COMMANDS: lambda: EngineFailed("sabotaged: the engine answered 500"),
     Actuator.CLOCK: lambda: ChaosError("sabotaged: the clock's control file is gone"),
 }
 
@@ -511,6 +552,11 @@ def sabotaged(
         case Actuator.ARTIFACTS:
             patches = LyingArtifacts(
                 liar, cluster.node(targets[0]), cluster.node(others[-1])
+            ).patches()
+        case Actuator.COMMANDS:
+            containers = backend._containers
+            patches = LyingCommands(
+                liar, backend._engine, containers[targets[0]], containers[others[-1]]
             ).patches()
         case Actuator.CLOCK:
             patches = LyingClock(liar, cluster.node(targets[0]), cluster.node(others[-1])).patches()

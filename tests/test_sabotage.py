@@ -36,6 +36,7 @@ NO_HEAL_S = {
     "secure": 6.0,
     "foreign": 2.0,
     "terminated": 8.0,
+    "dealt": 4.0,
 }
 
 WAYS_OF_FAULTS = tuple(Way)
@@ -70,6 +71,8 @@ IN_FULL = (
     "Upgrade",
     "StaleKeys",
     "OverwrittenKey",
+    "LeftBehind",
+    "OperatorError",
     "Reconfigure",
 )
 
@@ -97,7 +100,7 @@ def experiment_on(cluster: Cluster, case: Case, way: Way) -> TestVerdict:
     cluster.experiment = experiment
     error: Exception | None = None
     with (
-        sabotaged(cluster, case.actuator, way, targets=targets, calls=case.calls),
+        sabotaged(cluster, case.actuator, way, targets=case.hits or targets, calls=case.calls),
         cluster.loaded(LOAD_PER_S),
     ):
         try:

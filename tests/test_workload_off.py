@@ -25,12 +25,14 @@ from faults.slow_link import SlowLink
 from suites.toys.system import PEER_PORT
 from tests.toy_clusters import (
     CASES,
+    DEALT,
     FOREIGN,
     LOAD_PER_S,
     PLAIN,
     SILENT,
     STEADY_TIMEOUT_S,
     TERMINATED,
+    UNBORN,
     Bench,
     Case,
     bench,
@@ -41,7 +43,7 @@ pytestmark = pytest.mark.engine
 
 QUIET_S = 0.7
 QUIET_TIMEOUT_S = 30.0
-INSTEAD = {FOREIGN: PLAIN, TERMINATED: SILENT}
+INSTEAD = {FOREIGN: PLAIN, TERMINATED: SILENT, DEALT: UNBORN}
 FAULTS = [replace(case, kind=INSTEAD.get(case.kind, case.kind)) for case in CASES if case.heals]
 
 

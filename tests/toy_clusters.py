@@ -8,7 +8,7 @@ was made; it is rebuilt otherwise.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,14 +18,24 @@ import pytest
 
 from chaoskit import clock
 from chaoskit.cluster import Cluster
+from chaoskit.command import Command
 from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
-from chaoskit.system import Artifact, ArtifactKind, ConfigFile, Placement, System
+from chaoskit.system import (
+    Artifact,
+    ArtifactKind,
+    ConfigFile,
+    InitialFile,
+    Placement,
+    System,
+)
 from faults.broken_connections import HalfOpenConnections, ResetConnections, SlowClose
 from faults.flapping_links import FlappingLinks
 from faults.full_disk import FullDisk
 from faults.kill import Kill
+from faults.left_behind import LeftBehind
 from faults.misconfigured_proxy import MisconfiguredProxy
+from faults.operator_error import OperatorError
 from faults.overwritten_key import OverwrittenKey
 from faults.partition import Bridge, Isolate, OneWay, Split
 from faults.pause import Pause
@@ -33,6 +43,7 @@ from faults.reconfigure import Reconfigure
 from faults.restarting import Restart
 from faults.slow_link import NarrowLink, SlowLink
 from faults.slow_storage import SlowStorage
+from faults.stale_identity import StaleIdentity
 from faults.stale_keys import StaleKeys
 from faults.tls_mismatch import TlsMismatch, WrongPort
 from faults.upgrade import Upgrade
@@ -50,9 +61,14 @@ STEADY_TIMEOUT_S = 15.0
 PLAIN, STORED, SECURE, FOREIGN = "plain", "stored", "secure", "foreign"
 KEYED, CLOCKED = "keyed", "clocked"
 TERMINATED, SILENT = "terminated", "silent"
+COMMANDED, DEALT, UNBORN = "commanded", "dealt", "unborn"
 NEWEST = (FOREIGN, TERMINATED, SILENT)
 """Those that start at their newest release."""
+LABELS = {DEALT: "v1.5.8", UNBORN: "v1.5.8"}
+"""Those that start at a certain one."""
 IDENTITY = Artifact("identity", "identity.toml", ArtifactKind.KEY)
+PASSWORD = Artifact("password", "password", ArtifactKind.KEY, in_data=True)
+RENEW = "renew"
 
 
 def _identity(placement: Placement) -> list[ConfigFile]:
@@ -60,11 +76,24 @@ def _identity(placement: Placement) -> list[ConfigFile]:
     return [ConfigFile(IDENTITY.path, f'SchemeName = "s"\nKey = "{placement.name}"\n'.encode())]
 
 
+def _passwords(placements: Sequence[Placement]) -> Mapping[str, Sequence[InitialFile]]:
+    """The same; it lies where a command can change it."""
+    return {one.name: [InitialFile(PASSWORD.path, b"first")] for one in placements}
+
+
+def _commands(placement: Placement) -> Sequence[Command]:
+    """Makes a password anew, another one each time."""
+    script = "import pathlib, sys, uuid; pathlib.Path(sys.argv[1]).write_text(uuid.uuid4().hex)"
+    words = ("python3", "-c", script, f"{placement.data}/{PASSWORD.path}")
+    return [Command(RENEW, words, rewrites=(PASSWORD.name,))]
+
+
 SYSTEMS: dict[str, System] = {
     PLAIN: toys(3),
     STORED: toys(3),
     SECURE: toys(3, secure=True),
     KEYED: replace(toys(3), files=_identity, artifacts=(IDENTITY,)),
+    COMMANDED: replace(toys(3), initial_data=_passwords, artifacts=(PASSWORD,), commands=_commands),
     CLOCKED: toys(3),
     FOREIGN: ETCD,  # toys keep their connections: a slow close is nothing to them
     # nothing stands before a toy; members talk without being asked, but not before their genesis
@@ -72,17 +101,24 @@ SYSTEMS: dict[str, System] = {
     SILENT: replace(
         beacon(3, threshold=2, terminated=True, genesis_in_s=3600.0), steady=lambda _: True
     ),
+    # no toy goes by what is on file of another
+    DEALT: beacon(3, threshold=2),
+    UNBORN: replace(beacon(3, threshold=2, genesis_in_s=3600.0), steady=lambda _: True),
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """A fault or change, on which cluster, what carries it out, and in how many calls."""
+    """
+    A fault or change, on which cluster, what carries it out, and in how many calls; `hits` are the
+    nodes on which that acts where they are not the targets.
+    """
 
     thing: Any
     kind: str
     actuator: Actuator
     calls: int = 2
+    hits: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -111,6 +147,7 @@ CASES = [
     Case(Pause("follower"), PLAIN, Actuator.ENGINE, calls=1),
     Case(Restart("follower"), PLAIN, Actuator.ENGINE, calls=1),
     Case(Upgrade("follower", to="2"), PLAIN, Actuator.RECREATION, calls=1),
+    Case(LeftBehind("n1", to="2"), PLAIN, Actuator.RECREATION, calls=1, hits=("n2", "n3")),
     Case(SlowStorage("follower", delay_s=0.4), STORED, Actuator.STORAGE, calls=1),
     Case(FullDisk("follower"), STORED, Actuator.STORAGE, calls=1),
     Case(
@@ -120,6 +157,8 @@ CASES = [
         calls=1,
     ),
     Case(OverwrittenKey("n1", "identity", by="n2"), KEYED, Actuator.ARTIFACTS, calls=1),
+    Case(OperatorError("follower", RENEW), COMMANDED, Actuator.COMMANDS, calls=1),
+    Case(StaleIdentity("n1", ("n2",)), DEALT, Actuator.ARTIFACTS, calls=1, hits=("n2",)),
     Case(WrongClock("follower"), CLOCKED, Actuator.CLOCK, calls=1),
     Case(WrongPort("leader", "follower"), SECURE, Actuator.TOXIPROXY, calls=1),
     Case(TlsMismatch("follower"), SECURE, Actuator.FILES, calls=1),
@@ -158,7 +197,8 @@ class Bench:
             self.await_leader(held)
             return held
         self.close()
-        release = SYSTEMS[kind].releases[-1 if kind in NEWEST else 0].label
+        known = SYSTEMS[kind].releases
+        release = LABELS.get(kind) or known[-1 if kind in NEWEST else 0].label
         setting = Setting(
             release=release,
             storage=kind == STORED,

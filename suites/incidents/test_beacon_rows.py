@@ -18,9 +18,12 @@ from chaoskit.liveness import recovered_within
 from chaoskit.plan import Plan
 from chaoskit.system import InitialFile, Placement, System
 from faults.kill import Kill
+from faults.left_behind import LeftBehind
+from faults.operator_error import OperatorError
 from faults.restarting import Restart
 from faults.upgrade import Upgrade
 from suites.beacon import dealing
+from suites.beacon.operating import GENERATE
 from suites.beacon.system import DEFAULT, beacon
 from suites.incidents.alarms import an_alarm_comes_before_the_last_spare_is_lost, note_alarms
 from suites.incidents.deciding import await_decided
@@ -38,7 +41,6 @@ _GENESIS_IN_S = 6.0
 _OWED = 10  # rounds: until some were owed in time, after all that was changed
 _SECOND = "second"
 _UNCHAINED = "pedersen-bls-unchained"
-_OTHER_CURVE = "bls-unchained-g1-rfc9380"
 
 Take = Callable[..., Cluster]
 
@@ -77,7 +79,7 @@ def test_a_member_left_behind_still_signs(chaos_cluster: Take, chaos_plan: Plan)
     """
     group = chaos_cluster(beacon(3, threshold=2))
     promise = every_running_member_contributes(within_s=_WITHIN_S)
-    apply(Upgrade(("n2", "n3"), to=chaos_plan.inputs["to"]), to=group)
+    apply(LeftBehind("n1", to=chaos_plan.inputs["to"]), to=group)
     group.await_progress(by=3, timeout_s=20)
     _spared(group, "n3", promise)
     group.await_progress(by=_OWED, timeout_s=40)
@@ -117,7 +119,7 @@ def test_a_command_leaves_the_key_alone(chaos_cluster: Take, chaos_plan: Plan) -
     del chaos_plan
     group = chaos_cluster(beacon(3, threshold=2))
     _note_scalar(group, "n1")
-    _generate_again(group, "n1")
+    apply(OperatorError("n1", GENERATE, may_be_refused=True), to=group)
     _note_scalar(group, "n1")
     apply(Restart("n1", how="stop"), to=group, may_exit=True)
     _await_up_or_down(group, "n1")
@@ -125,17 +127,6 @@ def test_a_command_leaves_the_key_alone(chaos_cluster: Take, chaos_plan: Plan) -
         a_failing_or_repeated_command_never_changes_the_private_scalar,
         *_contributing(group, "n1", spare="n3"),
     )
-
-
-def _generate_again(group: Cluster, name: str) -> None:
-    """Run `generate-keypair` beside a member, for its folder, and note how it ended."""
-    where = f"{group.node(name).placement().data}/{dealing.FOLDER}"
-    done = group.execute(
-        name, "drand", "generate-keypair", "--tls-disable", "--folder", where,
-        "--scheme", _OTHER_CURVE, f"{name}:4444",
-    )  # fmt: skip
-    text = f"generate-keypair with {_OTHER_CURVE}: exit code {done.exit_code}"
-    group.recorder.record("chaoskit", "note", {"text": text})
 
 
 def _contributing(group: Cluster, name: str, *, spare: str) -> tuple[Invariant, ...]:
