@@ -23,6 +23,7 @@ from chaoskit.errors import ChaosError, UsageError
 from chaoskit.verdict import USAGE_EXIT_CODE, Verdict, exit_code, usage_exit_code
 
 if TYPE_CHECKING:
+    from chaoskit.rehearsed import Rehearsed
     from chaoskit.session import Choices
     from chaoskit.system import System
 
@@ -42,9 +43,7 @@ Runs = Annotated[Path, typer.Option("--runs", help="where run folders go")]
 Bisect = Annotated[
     bool, typer.Option("--exit-for-bisect", help="exit 125 for what says nothing of the release")
 ]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting of it")
-]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE")]
 _RUNS = Path("runs")
 _HOUR_S = 3600.0
 
@@ -68,14 +67,19 @@ def _for_bisect(code: int, *, for_bisect: bool) -> int:
     return exit_code(verdicts[code], for_bisect=for_bisect)
 
 
-def _choices(seed: str | None, images: list[str] | None, runs: Path) -> Choices:
+def _project() -> Path:
     from chaoskit.catalogue import project_root
+
+    return project_root(Path.cwd())
+
+
+def _choices(seed: str | None, images: list[str] | None, runs: Path) -> Choices:
     from chaoskit.session import Choices, draw_seed, typed_command
 
     drawn = draw_seed()
     return Choices(
         seed=seed or drawn,
-        project=project_root(Path.cwd()),
+        project=_project(),
         runs=runs,
         command=typed_command() if seed else f"{typed_command()} --seed {drawn}",
         images=tuple(images or ()),
@@ -83,9 +87,15 @@ def _choices(seed: str | None, images: list[str] | None, runs: Path) -> Choices:
 
 
 def _system(name: str) -> System:
-    from chaoskit.catalogue import load_system, project_root
+    from chaoskit.catalogue import load_system
 
-    return load_system(name, project=project_root(Path.cwd()))
+    return load_system(name, project=_project())
+
+
+def _rehearsed(name: str) -> Rehearsed:
+    from chaoskit.rehearsed import load
+
+    return load(name, project=_project())
 
 
 def _release(system: System, prefix: str) -> str:
@@ -176,10 +186,9 @@ def faults(
     *, as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False
 ) -> None:
     """List faults and changes: what each needs, whether it is available here, what proves it."""
-    from chaoskit.catalogue import project_root
     from chaoskit.faulttable import rows, table
 
-    found = rows(project_root(Path.cwd()))
+    found = rows(_project())
     say(json.dumps([row.document() for row in found], indent=1) if as_json else table(found))
 
 
@@ -199,12 +208,8 @@ def rehearse(
         int, typer.Option(help="members that go, and are down, at once")
     ] = 1,
     vintage: Annotated[str, typer.Option(help="stored data that members start on")] = "",
-    keys_as_left_by: Annotated[
-        str, typer.Option(metavar="RELEASE", help="whose ceremony left the members' keys")
-    ] = "",
-    config_as_left_by: Annotated[
-        str, typer.Option(metavar="RELEASE", help="the one that members are still set up for")
-    ] = "",
+    keys_as_left_by: Annotated[str, typer.Option(help="the release that left the keys")] = "",
+    config_as_left_by: Annotated[str, typer.Option(help="the one they are set up for")] = "",
     settings: Settings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="stop after the plan")] = False,
     seed: Seed = None,
@@ -213,17 +218,14 @@ def rehearse(
     exit_for_bisect: Bisect = False,
 ) -> None:
     """Rehearse an upgrade: the plan, each step on a real cluster, then go or no-go."""
-    from chaoskit.rehearsal_axes import CONFIGURATION, KEYS
+    from chaoskit.rehearsal_axes import left_by
     from chaoskit.rehearsal_route import RehearsalRequest
     from chaoskit.rehearse import rehearse as carry_out
-    from chaoskit.rehearsed import load
     from chaoskit.vintage_making import parse_settings
 
     with _answering(for_bisect=exit_for_bisect):
         choices = _choices(seed, chaos_image, runs)
-        staged = load(system, project=choices.project)
-        wanted = parse_settings(staged.system, settings or [])
-        left = {KEYS.setting: keys_as_left_by, CONFIGURATION.setting: config_as_left_by}
+        staged = _rehearsed(system)
         request = RehearsalRequest(
             source=source,
             target=target,
@@ -233,8 +235,8 @@ def rehearse(
             pause_between_s=read_duration_s(pause_between) if pause_between else 0.0,
             max_unavailable=max_unavailable,
             vintage=vintage,
-            left_by=tuple((name, release) for name, release in left.items() if release),
-            settings=tuple(sorted(wanted.items())),
+            left_by=left_by(keys=keys_as_left_by, configuration=config_as_left_by),
+            settings=tuple(sorted(parse_settings(staged.system, settings or []).items())),
             dry_run=dry_run,
         )
         outcome = carry_out(staged, request, choices, say)
@@ -311,7 +313,7 @@ def recheck(
     from chaoskit.recheck import recheck as judge_again
 
     with _answering(for_bisect=exit_for_bisect):
-        verdict, lines = judge_again(run, runs=runs, load=_system)
+        verdict, lines = judge_again(run, runs=runs, load=_system, rehearsed=_rehearsed)
         for line in lines:
             say(line)
     raise typer.Exit(exit_code(verdict, for_bisect=exit_for_bisect))

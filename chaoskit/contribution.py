@@ -205,6 +205,12 @@ _CONTRIBUTES = re.compile(r"(?P<member>.+)_contributes_at_(?P<release>.+)")
 _DOWN = re.compile(r"at_most_(?P<number>\d+)_down")
 
 
+def releases_named(names: Sequence[str], system: System) -> list[Release]:
+    """The releases to which members went, by the names of the promises of that step."""
+    said = {found["release"] for name in names if (found := _RUNS.fullmatch(name))}
+    return [release for release in system.releases if release.label in said]
+
+
 def promise_named(name: str, system: System) -> Invariant | None:
     """The promise of this module that has this name, for a system; None when it is none."""
     if found := _DOWN.fullmatch(name):

@@ -37,6 +37,12 @@ CONFIGURATION = Axis(
 AXES = (KEYS, CONFIGURATION)
 
 
+def left_by(*, keys: str, configuration: str) -> tuple[tuple[str, str], ...]:
+    """A request's axes, of those that are named."""
+    named = {KEYS.setting: keys, CONFIGURATION.setting: configuration}
+    return tuple((axis, release) for axis, release in named.items() if release)
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
     """A request with one axis put back; `words` say how it differs."""

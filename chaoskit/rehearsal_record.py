@@ -15,6 +15,7 @@ from typing import Any
 
 from chaoskit.console import say
 from chaoskit.errors import ChaosError
+from chaoskit.recheck import REHEARSAL
 from chaoskit.rehearsal_plan import RehearsalPlan, StepKind
 from chaoskit.rehearsal_step import Exit, Move, Taken
 from chaoskit.rehearsal_words import Controlled, broken
@@ -23,7 +24,7 @@ from chaoskit.saved import read_document
 from chaoskit.verdict import leading, usage_exit_code
 
 SCHEMA = 1
-NAME = "rehearsal.json"
+NAME = REHEARSAL
 
 
 def document(

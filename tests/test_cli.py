@@ -79,7 +79,10 @@ def test_the_commands_are_those_that_are_documented(chaoskit: Cli) -> None:
 def test_a_verdict_is_the_exit_code(chaoskit: Cli, verdict: Verdict) -> None:
     calls = chaoskit.answers("chaoskit.recheck.recheck", (verdict, [f"{verdict} t"]))
     assert chaoskit("recheck", "latest", "--runs", "r") == (CODES[verdict][0], f"{verdict} t\n", "")
-    assert calls[0] == (("latest",), {"runs": Path("r"), "load": cli._system})
+    assert calls[0] == (
+        ("latest",),
+        {"runs": Path("r"), "load": cli._system, "rehearsed": cli._rehearsed},
+    )
     assert chaoskit("recheck", "latest", "--exit-for-bisect")[0] == CODES[verdict][1]
     chaoskit.answers("chaoskit.demo.demo", verdict)
     assert chaoskit("demo", "etcd")[0] == CODES[verdict][0]

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chaoskit.contribution import runs_release
 from chaoskit.errors import ChaosError, InvariantViolated, UsageError, WaitTimedOut
 from chaoskit.experiment import Experiment, without_cluster
 from chaoskit.fault import inject
 from chaoskit.history import Recorder, read
 from chaoskit.invariant import Invariant, Violation
 from chaoskit.liveness import recovered_within
-from chaoskit.recheck import judged_again, recheck
+from chaoskit.recheck import as_it_is, judged_again, recheck
 from chaoskit.redaction import Redactor
+from chaoskit.rehearsed import Rehearsed
 from chaoskit.rundir import RunFolder, create_run
-from chaoskit.system import System
+from chaoskit.system import Release, System
 from chaoskit.verdict import Kind, Verdict, decide
 from tests.stand_in import Jam, StandIn, still, traffic
 
@@ -69,7 +72,25 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def again(run: Run, system: System = STILL) -> tuple[Verdict, list[str]]:
-    return recheck("latest", runs=run.folder.path.parent, load=lambda _: system)
+    def staged(_: str) -> Rehearsed:
+        return Rehearsed(system, owed=lambda new: (came_to(new),))
+
+    return recheck("latest", runs=run.folder.path.parent, load=lambda _: system, rehearsed=staged)
+
+
+def came_to(release: Release) -> Invariant:
+    """A promise of whoever comes to a release, by one name for all of them."""
+    return Invariant("came_well", Kind.SAFETY, lambda _: (Violation(release.label, (3,)),))
+
+
+def test_what_a_rehearsal_s_step_owes_is_judged_again_of_the_release_it_went_to(run: Run) -> None:
+    new = STILL.releases[0]
+    run.end(run.begin(), runs_release("a", new), replace(came_to(new), judge=lambda _: ()))
+    _, lines = again(run)
+    assert not any(f"came_well: {new.label}" in line for line in lines), "it was no rehearsal"
+    (run.folder.path / "rehearsal.json").write_text("{}")
+    _, lines = again(run)
+    assert any(f"came_well: {new.label}" in line for line in lines)
 
 
 def test_a_run_that_passed_passes_again(run: Run) -> None:
@@ -165,7 +186,7 @@ def test_a_saved_run_from_which_one_event_was_taken_cannot_pass(run: Run, f: str
     taken = [event for event in whole.of(f) if event.index > begun]
     assert taken
     for event in taken:
-        reasons = judged_again(whole.without(event.index), lambda _: STILL)["t"]
+        reasons = judged_again(whole.without(event.index), as_it_is(lambda _: STILL))["t"]
         assert decide(reasons) is not Verdict.PASS, event
     header, *lines = path.read_text().splitlines()
     del lines[taken[0].index]
@@ -191,7 +212,9 @@ def corrupt(run: Run, **more: Any) -> None:
 
 def test_what_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        recheck("2020-01-01", runs=tmp_path, load=lambda _: STILL)
+        recheck(
+            "2020-01-01", runs=tmp_path, load=lambda _: STILL, rehearsed=as_it_is(lambda _: STILL)
+        )
     run.end(run.begin())
     corrupt(run, schema=99)
     with pytest.raises(UsageError, match="schema"):

@@ -172,3 +172,33 @@ def test_a_way_back_that_closes_is_no_go_where_it_was_asked_for(tmp_path: Path) 
     outcome, lines = rehearsed("etcd", "3.4.23", "3.5.16", tmp_path, rollback="end")
     assert outcome.decision == "NO-GO", "\n".join(lines)
     assert any("closed by step 4" in line for line in lines)
+
+
+@pytest.mark.engine
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_a_beacon_on_old_keys_is_no_go_and_without_them_links_are_why(tmp_path: Path) -> None:
+    outcome, lines = rehearsed(
+        "beacon",
+        "v1.5.8",
+        "v2.0.4-testnet",
+        tmp_path,
+        via=("v2.0.2-testnet",),
+        left_by=(("keys_as_left_by", "v1.4.9"),),
+        settings=(("scheme", "pedersen-bls-unchained"),),
+    )
+    assert outcome.decision == "NO-GO", "\n".join(lines)
+    assert {
+        "a_member_with_valid_old_keys_starts_and_contributes",
+        "links_come_back_once_they_are_whole",
+    } <= set(outcome.broken)
+    assert any(line.startswith("control    NO-GO too with keys as v1.5.8") for line in lines)
+
+
+@pytest.mark.engine
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_a_beacon_goes_from_v2_0_2_to_v2_0_4(tmp_path: Path) -> None:
+    outcome, lines = rehearsed("beacon", "v2.0.2", "v2.0.4", tmp_path)
+    assert outcome.decision == "GO", "\n".join(lines)
+    assert (outcome.broken, outcome.findings) == ((), ())
