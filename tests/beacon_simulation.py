@@ -189,6 +189,7 @@ class World:
         self.early_s = 0.0
         self.cut: set[tuple[str, str]] = set()
         self.black_hole = False
+        self.mute: set[str] = set()
         self.made: dict[int, bytes] = {0: seed}
         self.events = 0
         self.failed_syncs = 0
@@ -288,6 +289,8 @@ class World:
 
     def _carry_out(self, node: Node, effect: Effect) -> None:  # noqa: PLR0912 - one case each
         match effect:
+            case Broadcast() if node.name in self.mute:
+                pass  # it dials nobody; others dial it
             case Broadcast(partial, targets):
                 event = PartialArrived(partial)
                 for name in targets:
@@ -346,8 +349,9 @@ class World:
         number = self._order = self._order + 1
         stream = Stream(client, client.life, effect.attempt, server, server.life, self.now_s)
         self._streams[number] = stream
-        if server.core is None or not self._passes(client, server):
-            if not self.black_hole:
+        mute = client.name in self.mute
+        if mute or server.core is None or not self._passes(client, server):
+            if mute or not self.black_hole:
                 self._break(number)
             return
         asked = SyncAsked(number, client.name, effect.from_round)

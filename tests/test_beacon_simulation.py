@@ -175,6 +175,29 @@ def test_with_no_catch_up_period_a_halt_is_made_good_within_two_rounds() -> None
     assert in_step(world)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_half_of_the_diallers_mute_a_chain_makes_one_round_a_tick_and_stays_behind(
+    seed: int,
+) -> None:
+    """Who aggregates sends to nobody, and who sends gets the round by a sync: row A11."""
+    world = fast_world(seed=seed, members=4, threshold=3)
+    started(world).run_rounds(5)
+    names = list(world.nodes)
+    world.split(*([name] for name in names))
+    world.run_rounds(8)
+    world.heal()
+    world.mute = set(names[:2])
+    world.run_rounds(4)
+    behind = world.current - min(world.lasts().values())
+    assert behind >= 8
+    made = world.lasts()
+    world.run_rounds(40)
+    assert world.lasts() == {name: last + 40 for name, last in made.items()}
+    world.mute = set()
+    world.run_rounds(behind)
+    assert in_step(world)
+
+
 @pytest.mark.parametrize("black_hole", [False, True], ids=["refused", "black hole"])
 def test_syncs_get_past_peers_that_refuse_or_swallow_them(
     *,
