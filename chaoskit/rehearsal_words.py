@@ -195,7 +195,7 @@ def runbook(
     ]
     if verdict is not Verdict.PASS:
         lines += ["Do not run this: the rehearsal did not come out GO. What it found:", ""]
-    lines += [f"* {text}" for text in found] + ([""] if found else [])
+    lines += [f"* {' '.join(text.split())}" for text in found] + ([""] if found else [])
     lines += ["## Before", "", *_before(plan, taken), "", "## Steps", ""]
     number = 0
     for one in taken:

@@ -40,6 +40,7 @@ from chaoskit.rehearsal_words import (
     decision,
     failure_lines,
     findings,
+    first_of_each,
     not_tried,
     runbook,
     step_line,
@@ -329,7 +330,9 @@ def _write(
 ) -> None:
     """The runbook for people, the record for programs."""
     verdict = course.verdict()
-    told = runbook(plan, course.taken, system, verdict=verdict, found=found, untried=untried)
+    broke = [f"{one.by}: {one.text}" for one in first_of_each(course.reasons())]
+    why = [*broke, *(line for one in controls for line in one.lines()), *found]
+    told = runbook(plan, course.taken, system, verdict=verdict, found=why, untried=untried)
     (folder / "runbook.md").write_text(told)
     record = rehearsal_record.document(
         plan,

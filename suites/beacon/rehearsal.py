@@ -38,16 +38,16 @@ def changed(source: str, target: str) -> Sequence[str]:
         return ()
     return (
         (
+            "keep a copy of key/ first: v2 signs drand_id.public anew, and v1 refuses that one "
+            "until its own `drand util self-sign` was run"
+        ),
+        (
             "nginx before it, with the certificate and key that --tls-cert and --tls-key named, "
             "handing on by grpc_pass to where --private-listen now is"
         ),
         (
             "leave out --tls-cert, --tls-key and --certs-dir, which are gone; name the authority "
             "of the peers' certificates in SSL_CERT_FILE"
-        ),
-        (
-            "keep a copy of key/ first: v2 signs drand_id.public anew, and v1 refuses that one "
-            "until its own `drand util self-sign` was run"
         ),
     )
 
