@@ -88,9 +88,8 @@ class Run:
             del sys.modules[name]  # of the tree that this program was started from
         sys.path.insert(0, str(self.tree))
         os.environ["PYTHONPATH"] = str(self.tree)  # for what a test starts
-        if not self._compiled:
-            sys.dont_write_bytecode = True
-            os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        sys.dont_write_bytecode = not self._compiled
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "" if self._compiled else "1"
         code = int(pytest.ExitCode.INTERNAL_ERROR)  # what python makes of an exception is _FAILED
         try:
             code = pytest.main(["-q", "-x", *_OPTIONS, *self._tests])

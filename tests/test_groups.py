@@ -67,6 +67,14 @@ def test_those_of_a_letter_run_together_and_are_shown_in_order(tmp_path: Path) -
     assert table(lines) == dict.fromkeys(("first", "second", "third"), "ok")
 
 
+def test_what_was_compiled_is_kept_whatever_the_shell_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    _, lines = run(script(tmp_path, "a|one|5|echo ${PYTHONDONTWRITEBYTECODE:-kept}"))
+    assert "kept" in lines
+
+
 def test_no_more_than_three_run_at_once(tmp_path: Path) -> None:
     began, ended = tmp_path / "began", tmp_path / "ended"
     waits = f"touch {began}-%s; {AWAIT % (f'{began}-3', f'{began}-3')}; touch {ended}"
