@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Self, TypeVar
 
-from chaoskit import clock, provision
+from chaoskit import clock, provision, waiting
 from chaoskit.assembly import endpoints, wired
 from chaoskit.backend import Backend
 from chaoskit.certificates import Authority, Credential, Validity
@@ -127,7 +128,8 @@ class Cluster:
         mounts = {name: node.storage for name, node in self.nodes.items() if node.has_storage}
         disks = stack.enter_context(disk_watch(mounts, self.recorder))
         clocks = stack.enter_context(clock_watch(asked, self._endpoints(), self.recorder))
-        return stack.enter_context(MachineWatch(self.recorder, echo)), disks, clocks
+        pids = partial(waiting.processes, self.backend, self.nodes)
+        return stack.enter_context(MachineWatch(self.recorder, echo, pids)), disks, clocks
 
     def _prepare(self, stack: ExitStack) -> None:
         """The network; then proxies on one side, the nodes' files and processes on the other."""
@@ -354,8 +356,7 @@ class Cluster:
 
     def is_level(self) -> bool:
         """Whether every node that answers shows the same progress."""
-        seen = [one for one in self.observers.latest().values() if one is not None]
-        return len({one.progress for one in seen}) <= 1
+        return len({one.progress for one in self.observers.latest().values() if one}) <= 1
 
     # -- health of the harness -----------------------------------------------------------------
 

@@ -144,8 +144,8 @@ def _broken(
                     Verdict.INFRA,
                     invariant.name,
                     f"{_summary(excused)}; but the machine was over its limits then (steal "
-                    f"{said.get('steal')}, pressure {said.get('pressure')}, proxy lag "
-                    f"{said.get('proxy_lag_s')} s)",
+                    f"{said.get('steal')}, pressure {said.get('pressure')}, waiting "
+                    f"{said.get('waiting')}, proxy lag {said.get('proxy_lag_s')} s)",
                     (*_indices(excused), evidence[0].index),
                 )
             )

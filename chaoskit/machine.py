@@ -1,17 +1,19 @@
 """
 The machine under the experiment: is it fit to keep a deadline?
 
-Owns: what was stolen from this machine, how long its tasks waited for a core, and how late the
-proxy itself is, once a second, into the history as `machine` events. A missed deadline while one of
-these was over its limit is INFRA, not a finding; it never excuses a safety violation. Refuses:
-guessing: a figure the kernel does not give is None and is never over.
+Owns: what was stolen from this machine, how long tasks waited for a core, and how late the proxy
+itself is, once a second, into the history as `machine` events. A missed deadline while one of these
+was over its limit is INFRA, not a finding; it never excuses a safety violation. That some task of
+the machine always waits says nothing as long as the experiment's own do not: pressure counts where
+these waited for most of the time too. Refuses: guessing: a figure the kernel does not give is None
+and is never over.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +24,12 @@ from chaoskit import clock
 from chaoskit.backend import Backend
 from chaoskit.history import Recorder
 from chaoskit.toxiproxy import ProxySpec, ToxiproxyClient
+from chaoskit.waiting import Accounts, accounts, share
 from chaoskit.watching import Watchers
 
 STEAL_LIMIT = 0.10
 PRESSURE_LIMIT = 0.90
+WAITING_LIMIT = 0.50
 LAG_LIMIT_S = 0.100
 _INTERVAL_S = 1.0
 _PINGS = 5
@@ -56,6 +60,16 @@ def waited_us() -> int | None:
     except OSError:
         return None
     return int(text.splitlines()[0].rpartition("total=")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The kernel's counters at a time; `tasks` are those of the experiment."""
+
+    at_s: float
+    cpu: CpuTimes
+    waited_us: int | None
+    tasks: Accounts
 
 
 class ProxyEcho:
@@ -123,10 +137,15 @@ class ProxyEcho:
 
 @dataclass(slots=True)
 class MachineWatch:
-    """Measures once a second for the length of the block; `echo` is None without a proxy."""
+    """
+    Measures once a second for the length of the block.
+
+    `echo` is None without a proxy; `pids` answers the processes of the experiment.
+    """
 
     recorder: Recorder
     echo: ProxyEcho | None
+    pids: Callable[[], Collection[int]]
     _watchers: Watchers = field(
         default_factory=lambda: Watchers(end_timeout_s=_PINGS * _PING_TIMEOUT_S)
     )
@@ -150,37 +169,31 @@ class MachineWatch:
         self._watchers.raise_failure("see /proc/stat and the proxy between the nodes")
 
     def _watch(self) -> None:
-        before, waited, at_s = cpu_times(), waited_us(), clock.monotonic()
-        lags: list[float] = []
+        before, lags = self._read(), []
         while not self._watchers.told_to_stop(within_s=_INTERVAL_S / _PINGS):
             if self.echo is not None:
                 lags.append(self.echo.lag_s())
-            now_s = clock.monotonic()
-            if now_s - at_s < _INTERVAL_S:
+            if clock.monotonic() - before.at_s < _INTERVAL_S:
                 continue
-            now, now_waited = cpu_times(), waited_us()
-            self._record(before, now, waited, now_waited, now_s - at_s, lags)
-            before, waited, at_s, lags = now, now_waited, now_s, []
+            now = self._read()
+            self._record(before, now, lags)
+            before, lags = now, []
 
-    def _record(
-        self,
-        before: CpuTimes,
-        now: CpuTimes,
-        waited: int | None,
-        now_waited: int | None,
-        took_s: float,
-        lags: list[float],
-    ) -> None:
-        ticks = max(1, now.total - before.total)
-        steal = (now.stolen - before.stolen) / ticks
-        idle = (now.idle - before.idle) / ticks
+    def _read(self) -> Reading:
+        return Reading(clock.monotonic(), cpu_times(), waited_us(), accounts(self.pids()))
+
+    def _record(self, before: Reading, now: Reading, lags: list[float]) -> None:
+        ticks = max(1, now.cpu.total - before.cpu.total)
+        steal = (now.cpu.stolen - before.cpu.stolen) / ticks
+        idle = (now.cpu.idle - before.cpu.idle) / ticks
         pressure = None
-        if waited is not None and now_waited is not None:
-            pressure = (now_waited - waited) / 1e6 / took_s
+        if before.waited_us is not None and now.waited_us is not None:
+            pressure = (now.waited_us - before.waited_us) / 1e6 / (now.at_s - before.at_s)
+        waiting = share(before.tasks, now.tasks)
         lag_s = max(lags, default=None)
         over = (
             steal > STEAL_LIMIT
-            or (pressure or 0.0) > PRESSURE_LIMIT
+            or ((pressure or 0.0) > PRESSURE_LIMIT and (waiting is None or waiting > WAITING_LIMIT))
             or (lag_s or 0.0) > LAG_LIMIT_S
         )
         self.recorder.record(
@@ -190,6 +203,7 @@ class MachineWatch:
                 "steal": round(steal, 3),
                 "idle": round(idle, 3),
                 "pressure": None if pressure is None else round(pressure, 3),
+                "waiting": None if waiting is None else round(waiting, 3),
                 "proxy_lag_s": None if lag_s is None else round(lag_s, 4),
                 "over": over,
             },

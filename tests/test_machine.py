@@ -12,13 +12,13 @@ import pytest
 from chaoskit import clock, machine
 from chaoskit.errors import ChaosError
 from chaoskit.history import Recorder
-from chaoskit.machine import CpuTimes, MachineWatch, ProxyEcho, cpu_times, waited_us
+from chaoskit.machine import CpuTimes, MachineWatch, ProxyEcho, Reading, cpu_times, waited_us
 from chaoskit.toxics import Latency
 from chaoskit.toxiproxy import ToxiproxyClient
+from chaoskit.waiting import Account
 from tests.fakes import FakeBackend, toxiproxy
 
 NO_ANSWER = 2.0
-IDLE = CpuTimes(total=0, stolen=0, idle=0)
 
 
 @pytest.fixture
@@ -28,31 +28,52 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
     made.close()
 
 
+def nobody() -> list[int]:
+    return []
+
+
 @pytest.mark.parametrize(
-    ("stolen", "waited_s", "lag_s", "over"),
+    ("stolen", "waited_s", "share", "lag_s", "over"),
     [
-        (0, 0.0, 0.001, False),
-        (20, 1.8, 0.1, False),  # each just at its limit: 10 %, 90 %, 100 ms
-        (21, 0.0, 0.001, True),
-        (0, 1.81, 0.001, True),
-        (0, 0.0, 0.101, True),
-        (0, None, None, False),  # what cannot be measured is never over
-        (21, None, None, True),
+        (0, 0.0, 0.0, 0.001, False),
+        (20, 1.8, 1.0, 0.1, False),  # each but ours just at its limit: 10 %, 90 %, 100 ms
+        (21, 0.0, 0.0, 0.001, True),
+        (0, 1.81, 0.51, 0.001, True),
+        (0, 2.0, 0.5, 0.001, False),  # somebody always waited, and ours as long as they ran
+        (0, 1.8, 1.0, 0.001, False),
+        (0, 1.81, None, 0.001, True),  # no accounts: what all tasks waited has to do
+        (0, 0.0, 0.0, 0.101, True),
+        (0, None, None, None, False),  # what cannot be measured is never over
+        (21, None, None, None, True),
     ],
 )
 def test_over_follows_each_limit(
-    recorder: Recorder, stolen: int, waited_s: float | None, lag_s: float | None, *, over: bool
+    recorder: Recorder,
+    stolen: int,
+    waited_s: float | None,
+    share: float | None,
+    lag_s: float | None,
+    *,
+    over: bool,
 ) -> None:
-    watch = MachineWatch(recorder, None)
-    now = CpuTimes(total=200, stolen=stolen, idle=50)
+    watch = MachineWatch(recorder, None, nobody)
     waited = (None, None) if waited_s is None else (1_000_000, 1_000_000 + round(waited_s * 1e6))
+    began = Account(100, 100)
+    tasks = {} if share is None else {(7, 8): Account(100 + round(100 - 100 * share), 100)}
+    if share is not None:
+        tasks[7, 9] = Account(0, round(100 * share))
     lags = [] if lag_s is None else [0.0, lag_s, 0.0]  # the worst counts
-    watch._record(IDLE, now, waited[0], waited[1], 2.0, lags)
+    watch._record(
+        Reading(5.0, CpuTimes(total=0, stolen=0, idle=0), waited[0], {(7, 8): began}),
+        Reading(7.0, CpuTimes(total=200, stolen=stolen, idle=50), waited[1], tasks),
+        lags,
+    )
     (event,) = recorder.history().of("machine")
     assert event.value == {
         "steal": stolen / 200,
         "idle": 0.25,
         "pressure": None if waited_s is None else pytest.approx(waited_s / 2, abs=1e-3),
+        "waiting": share,
         "proxy_lag_s": lag_s,
         "over": over,
     }
@@ -71,8 +92,13 @@ def test_an_event_a_second(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(clock, "monotonic", lambda: now_s)
     took_s: list[float] = []
-    watch = MachineWatch(recorder, None, cast("Any", Watchers()))
-    monkeypatch.setattr(MachineWatch, "_record", lambda *given: took_s.append(given[5]))
+    watch = MachineWatch(recorder, None, nobody, cast("Any", Watchers()))
+
+    def record(_: MachineWatch, before: Reading, now: Reading, lags: list[float]) -> None:
+        assert lags == []
+        took_s.append(now.at_s - before.at_s)
+
+    monkeypatch.setattr(MachineWatch, "_record", record)
     watch._watch()
     assert 10 <= len(took_s) <= 12
     assert all(1.0 <= one < 1.5 for one in took_s)
@@ -82,8 +108,8 @@ def test_what_ended_the_watch_is_raised(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "waited_us", lambda: 1 // 0)
-    with MachineWatch(recorder, None) as watch:
-        clock.wait_until(lambda: watch._watchers.failure, what="the end of the watch", timeout_s=5)
+    with MachineWatch(recorder, None, nobody) as watch:
+        clock.wait_until(lambda: watch._watchers.failure, what="the end of the watch", timeout_s=30)
         with pytest.raises(ChaosError, match="machine ended by ZeroDivisionError"):
             watch.raise_failure()
 
