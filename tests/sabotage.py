@@ -246,7 +246,7 @@ class LyingEngine:
     def patches(self) -> list[Any]:
         """What to patch, as mock.patch objects."""
         real = self.engine
-        before = real.state(self.target)
+        before, name_of_target = real.state(self.target), str(real.inspect(self.target)["Name"])
         calls: dict[str, Callable[..., None]] = {
             name: getattr(real, name) for name in ("kill", "pause", "unpause", "start", "stop")
         }
@@ -272,6 +272,8 @@ class LyingEngine:
             return replace(found, **self._said) if container == self.target else found
 
         def create_container(spec: ContainerSpec) -> str:
+            if spec.name != name_of_target.removeprefix("/"):
+                return create(spec)  # of another node, which changes with it
             made: list[str] = []
             self.liar.does(
                 INJECT,
