@@ -37,7 +37,7 @@ needs cc gcc "no wrong_clock"
 needs cc libc6-dev "no wrong_clock"
 needs mmdebstrap mmdebstrap "base image only where a registry answers"
 needs python3 python3 "nothing runs"
-if command -v python3 >/dev/null && [ ! -x "$here/../.venv/bin/python" ] && ! python3 -c 'import ensurepip' 2>/dev/null; then
+if [ ! -x "$here/../.venv/bin/python" ] && ! python3 -c 'import ensurepip' 2>/dev/null; then
     missing+=(python3-venv)
     costs+=("python3-venv: no virtual environment")
 fi
