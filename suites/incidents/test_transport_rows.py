@@ -13,7 +13,6 @@ from chaoskit.errors import Inconclusive, WaitTimedOut
 from chaoskit.fault import apply, inject
 from chaoskit.handshake import Outcome
 from chaoskit.invariant import Invariant
-from chaoskit.liveness import recovered_within
 from chaoskit.plan import Plan
 from chaoskit.system import InitialFile, Placement, System
 from chaoskit.tap import tapped
@@ -21,6 +20,7 @@ from faults.partition import Bridge, Isolate
 from faults.reconfigure import Reconfigure
 from faults.restarting import Restart
 from suites.beacon import dealing
+from suites.beacon.links import links_come_back_once_they_are_whole
 from suites.beacon.system import BEHIND, DEFAULT, beacon
 from suites.beacon.terminator import FRONT
 from suites.incidents.carrying import (
@@ -141,15 +141,6 @@ def test_a_chain_that_fell_behind_reaches_the_present(
             _restart(group, name)
         await_decided(promise, on=group, timeout_s=_DECIDED_S)
     group.check(promise)
-
-
-def links_come_back_once_they_are_whole(*, within_s: float) -> Invariant:
-    """
-    Make the promise: when links have healed, who dials on them anew gets through: all recover.
-
-    Liveness, as `recovered_within`. Source: a heal of the network needs no restart of a member.
-    """
-    return replace(recovered_within(within_s), name="links_come_back_once_they_are_whole")
 
 
 def _restart_all(group: Cluster) -> None:
