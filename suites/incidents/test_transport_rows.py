@@ -12,7 +12,6 @@ from chaoskit.companion import Companion
 from chaoskit.errors import Inconclusive, WaitTimedOut
 from chaoskit.fault import apply, inject
 from chaoskit.handshake import Outcome
-from chaoskit.invariant import Invariant
 from chaoskit.plan import Plan
 from chaoskit.system import InitialFile, Placement, System
 from chaoskit.tap import tapped
