@@ -31,9 +31,10 @@ class Controlled:
         word = decision(self.verdict)
         if self.verdict is Verdict.PASS:
             return [f"control    {word} with {self.words}: the failure is due to that alone"]
-        lines = [f"control    {word} too with {self.words}: {self._where()}"]
-        lines += [f"           {one.by}: {one.text}" for one in first_of_each(self.reasons)]
-        return lines
+        too, first = (" too" if self.verdict is Verdict.FAIL else ""), leading(self.reasons)
+        lines = [f"control    {word}{too} with {self.words}: {self._where()}"]
+        told = first_of_each(self.reasons) or ([first] if first is not None else [])
+        return lines + [f"           {one.by}: {one.text}" for one in told]
 
     def _where(self) -> str:
         if self.failed is None:

@@ -117,6 +117,10 @@ def test_a_control_tells_what_the_vintage_had_to_do_with_it() -> None:
     assert "NO-GO too" in first
     assert first.endswith("step 2, s1 (follower) 1.3.9 -> 1.4.7")
     assert second.strip() == "links_heal: it did not"
+    slow = Reason(Verdict.INFRA, "links_heal", "the machine stalled")
+    first, second = Controlled("keys as 1 leaves them", Verdict.INFRA, failed, (slow,)).lines()
+    assert "INFRA with keys" in first
+    assert second.strip() == "links_heal: the machine stalled"
 
 
 def test_a_member_without_a_role_has_none_in_its_line() -> None:
