@@ -155,7 +155,7 @@ def _asked(one: Mapping[str, Any]) -> str:
     words = ["skipping what lies between"] if one["skip"] else []
     rollback = {"": "forward", "end": "forward and all the way back"}
     words.append(rollback.get(one["rollback"], f"back {one['rollback']}"))
-    words += [f"{name} {value}" for name, value in one["settings"].items()]
+    words += [f"{name} {value}" for name, value in one.get("settings", {}).items()]
     return ", ".join(words)
 
 
@@ -171,7 +171,9 @@ def _steps_told(one: Mapping[str, Any]) -> list[str]:
         lines.append(f"{told}: {step['verdict']}")
         if step["reason"]:
             lines.append(f"   * {step['reason']}")
-        also = [name for name in step["broken"] if not step["reason"].startswith(f"{name}:")]
+        also = [
+            name for name in step.get("broken", ()) if not step["reason"].startswith(f"{name}:")
+        ]
         lines += [f"   * broken too: {', '.join(also)}"] if also else []
         lines += [f"   * {_gone(gone)}" for gone in step["exits"]]
         lines += [
@@ -183,7 +185,7 @@ def _steps_told(one: Mapping[str, Any]) -> list[str]:
         back = one["put_back"]
         lines += ["", f"Putting {back['member']} back {held}: {_moved(back['move'])}.", ""]
         lines += [f"* {_gone(gone)}" for gone in back["exits"]]
-    for control in one["controls"]:
+    for control in one.get("controls", ()):
         names = f", broken: {', '.join(control['broken'])}" if control["broken"] else ""
         lines += ["", f"With {control['with']}: {control['decision']}{names}."]
     return lines

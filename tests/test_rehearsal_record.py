@@ -73,6 +73,25 @@ def test_the_page_counts_runs_of_one_way_and_tells_the_last() -> None:
     assert "skipping what lies between, forward and all the way back" in other
 
 
+def test_a_record_from_before_there_were_axes_and_controls_is_told_too() -> None:
+    said = no_go()
+    for name in ("settings", "changes", "controls"):
+        del said[name]
+    for step in said["taken"]:
+        del step["broken"]
+    assert "1.3.9 -> 1.4.7 (forward): NO-GO" in page([said])
+
+
+def test_controls_and_all_that_was_broken_are_told() -> None:
+    said = no_go() | {
+        "controls": [{"with": "keys as 1 leaves them", "decision": "NO-GO", "broken": ["b"]}]
+    }
+    said["taken"][0]["broken"] = ["no_unexpected_exit", "keys_load"]
+    text = page([said])
+    assert "* broken too: keys_load\n" in text
+    assert "With keys as 1 leaves them: NO-GO, broken: b." in text
+
+
 def test_a_way_back_is_told_with_its_time() -> None:
     text = page([record("GO", upgraded(3, "s2", ways_back=CLOSED))])
     assert "way back 0.4 s after it: 2 -> 1 in 1.0 s" in text
