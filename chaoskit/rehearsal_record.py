@@ -16,7 +16,7 @@ from typing import Any
 from chaoskit.console import say
 from chaoskit.errors import ChaosError
 from chaoskit.recheck import REHEARSAL
-from chaoskit.rehearsal_plan import RehearsalPlan, StepKind
+from chaoskit.rehearsal_plan import RehearsalPlan, StepKind, named
 from chaoskit.rehearsal_step import Exit, Move, Taken
 from chaoskit.rehearsal_words import Controlled, broken
 from chaoskit.rehearsal_words import decision as word_of
@@ -132,10 +132,9 @@ def page(records: Sequence[Mapping[str, Any]]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for (way, wanted), runs in asked.items():
-        words = [str(one["decision"]) for one in runs]
-        counted = ", ".join(
-            f"{word} {words.count(word)} of {len(words)}" for word in sorted(set(words))
-        )
+        counted = _counted([str(one["decision"]) for one in runs])
+        for label, told in _controls_of(runs).items():
+            counted += f"; with {label} {_counted(told)}"
         last = runs[-1]
         steps = f"{len(last['taken'])} of {_steps(last)}"
         took = f"{last['took_s']:.0f} s"
@@ -145,6 +144,19 @@ def page(records: Sequence[Mapping[str, Any]]) -> str:
         lines += ["", f"## {last['system']} {way} ({wanted}): {last['decision']}", ""]
         lines += [f"Run {last['run']}, seed {last['seed']}.", "", *_steps_told(last)]
     return "\n".join(lines) + "\n"
+
+
+def _counted(words: Sequence[str]) -> str:
+    return ", ".join(f"{word} {words.count(word)} of {len(words)}" for word in sorted(set(words)))
+
+
+def _controls_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """How the controls of these runs came out, by what they differed in."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        for control in run.get("controls", ()):
+            found.setdefault(str(control["with"]), []).append(str(control["decision"]))
+    return found
 
 
 def _way(one: Mapping[str, Any]) -> str:
@@ -166,7 +178,7 @@ def _steps(one: Mapping[str, Any]) -> int:
 def _steps_told(one: Mapping[str, Any]) -> list[str]:
     lines = []
     for step in one["taken"]:
-        who = f"{step['member']} ({step['role']}) " if step["role"] else ""
+        who = f"{named(step['member'], step['role'])} " if step["move"] else ""
         told = f"{step['number']}. {who}{_moved(step['move']) if step['move'] else step['kind']}"
         lines.append(f"{told}: {step['verdict']}")
         if step["reason"]:

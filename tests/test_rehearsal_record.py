@@ -90,6 +90,9 @@ def test_controls_and_all_that_was_broken_are_told() -> None:
     text = page([said])
     assert "* broken too: keys_load\n" in text
     assert "With keys as 1 leaves them: NO-GO, broken: b." in text
+    assert "NO-GO 1 of 1; with keys as 1 leaves them NO-GO 1 of 1 |" in text
+    said["taken"][0]["role"] = ""
+    assert "2. s1 1.3.9 -> 1.4.7: exit 1" in page([said])
 
 
 def test_a_way_back_is_told_with_its_time() -> None:
