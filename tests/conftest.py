@@ -6,6 +6,8 @@ examples for hypothesis in every run, however slow: what a mutant dies of is no 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -16,6 +18,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("same examples, any machine")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _light_children() -> Iterator[None]:
+    """What a test starts as `pytest` has no use for hypothesis, and need not load it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+        yield
+
 
 TABLE = "table "
 """A property called `table NAME` is a line of the table NAME."""

@@ -66,6 +66,15 @@ class Module:
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All of the tree: many rules walk it."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
+    def import_nodes(self) -> tuple[ast.Import | ast.ImportFrom, ...]:
+        return tuple(one for one in self.nodes if isinstance(one, ast.Import | ast.ImportFrom))
+
     @property
     def name(self) -> str:
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -85,15 +94,15 @@ class Module:
         """What it imports, as dotted names; `at_run_time` without those for annotations alone."""
         for_types: set[int] = set()
         if at_run_time:
-            for node in ast.walk(self.tree):
+            for node in self.nodes:
                 if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
                     for_types |= {id(inner) for one in node.body for inner in ast.walk(one)}
-        for node in ast.walk(self.tree):
+        for node in self.import_nodes:
             if id(node) in for_types:
                 continue
             if isinstance(node, ast.Import):
                 yield from ((node, one.name) for one in node.names)
-            elif isinstance(node, ast.ImportFrom):
+            else:
                 assert node.level == 0, f"{self.path}: relative import"
                 yield from ((node, f"{node.module}.{one.name}") for one in node.names)
 
@@ -235,8 +244,10 @@ def sleeps(modules: Sequence[Module]) -> list[str]:
             continue
         found += [
             module.at(node, "sleeps")
-            for node in ast.walk(module.tree)
-            if isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep"
+            for node in module.nodes
+            if isinstance(node, ast.Attribute)
+            and node.attr == "sleep"
+            and ast.unparse(node) == SLEEP
         ]
         found += [module.at(node, "sleeps") for node, name in module.imports() if name == SLEEP]
     return found
@@ -252,7 +263,7 @@ def broad_excepts(modules: Sequence[Module]) -> list[str]:
         if module.part == "tests":
             continue
         lines = module.text.splitlines()
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if not isinstance(node, ast.ExceptHandler):
                 continue
             caught = ast.unparse(node.type) if node.type else "everything"
@@ -273,7 +284,7 @@ def empty_names(modules: Sequence[Module]) -> list[str]:
         if set(module.name.split(".")) & EMPTY_NAMES or set(module.stem.split("_")) & EMPTY_NAMES
     ]
     for module in modules:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.ClassDef) and module.part in ("chaoskit", "faults"):
                 words = {word.lower() for word in re.findall(r"[A-Z][a-z]*", node.name)}
                 if words & EMPTY_NAMES:
@@ -312,7 +323,7 @@ def module_state(modules: Sequence[Module]) -> list[str]:
             made = isinstance(value, ast.Call) and ast.unparse(value.func) in _MADE
             if not _CONSTANT.fullmatch(name) and not made:
                 found.append(module.at(node, f"{name} is no constant"))
-        for inner in ast.walk(module.tree):
+        for inner in module.nodes:
             if isinstance(inner, ast.Global):
                 found.append(module.at(inner, f"global {', '.join(inner.names)}"))
             changed = None
@@ -331,7 +342,7 @@ def unslotted(modules: Sequence[Module]) -> list[str]:
         module.at(node, f"{node.name} has no slots")
         for module in modules
         if module.part in ("chaoskit", "faults")
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ClassDef)
         for decorator in node.decorator_list
         if ast.unparse(decorator).startswith("dataclass")
@@ -345,7 +356,7 @@ def inherits(modules: Sequence[Module]) -> list[str]:
         node.name: [ast.unparse(base).split("[")[0].rpartition(".")[2] for base in node.bases]
         for module in modules
         if module.part in PRODUCT
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ClassDef)
     }
 
@@ -368,7 +379,7 @@ def default_time_outs(modules: Sequence[Module]) -> list[str]:
     for module in modules:
         if module.part not in ("chaoskit", "faults"):
             continue
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if not isinstance(node, ast.FunctionDef):
                 continue
             positional = [*node.args.posonlyargs, *node.args.args]
@@ -411,12 +422,12 @@ def systems_named(modules: Sequence[Module]) -> list[str]:
             continue
         prose = {
             id(node.body[0].value)
-            for node in ast.walk(module.tree)
+            for node in module.nodes
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
             and node.body
             and isinstance(node.body[0], ast.Expr)
         }
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             said = ""
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 said = "" if id(node) in prose else node.value
@@ -570,7 +581,7 @@ def skips(modules: Sequence[Module]) -> dict[str, int]:
     """Where tests are skipped or expected to fail, by file."""
     found: dict[str, int] = {}
     for module in modules:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if not isinstance(node, ast.Attribute):
                 continue
             name = ast.unparse(node)

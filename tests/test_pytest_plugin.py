@@ -137,7 +137,7 @@ def test_loading_it_loads_nothing_heavy() -> None:
 
 def test_a_session_without_chaos_opens_no_run(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(): pass")
-    done = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    done = pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:cacheprovider")
     done.assert_outcomes(passed=1)
     done.stdout.fnmatch_lines(["chaoskit: seed [0-9a-f]*, * cores, * GiB, kernel *"])
     done.stdout.no_fnmatch_line("*= chaos =*")
@@ -325,7 +325,9 @@ def test_a_time_out_leaves_verdicts(
     hangs += "    import threading\n    threading.Event().wait()\n"
     pytester.makepyfile(test_suite=SUITE + passes + hangs)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    done = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
+    done = pytester.runpytest_subprocess(
+        "-p", "no:hypothesispytest", "-p", "no:cacheprovider", timeout=120
+    )
     assert done.ret != 0
     assert "Timeout" in done.stdout.str() + done.stderr.str()
     verdicts = read_verdicts(latest(pytester))
@@ -445,7 +447,7 @@ def test_a_plan_that_cannot_be_read_is_wrong_usage(
     if content is not None:
         (pytester.path / "given.json").write_text(content)
     pytester.makepyfile("def test_it(): pass")
-    done = pytester.runpytest_subprocess("--chaos-plan=given.json", "-p", "no:cacheprovider")
+    done = pytester.runpytest_inprocess("--chaos-plan=given.json", "-p", "no:cacheprovider")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     done.stderr.fnmatch_lines(
         [f"ERROR: --chaos-plan: *given.json*{says}*"] if content else ["*no plan at*"]
