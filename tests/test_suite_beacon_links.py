@@ -13,13 +13,21 @@ COMES_BACK = links_come_back_once_they_are_whole(within_s=5)
 OTHERS = NODES[1:]
 
 
-def cut_off(*, told: bool = True, stuck: bool = False, until_s: float = 20.0) -> BeaconTape:
-    """N1 is cut off from 5 to 8 s; `told`: it says so; `stuck`: n2 stays out of its reach."""
+def cut_off(
+    *, told: bool = True, stuck: bool = False, other_way: bool = False, until_s: float = 20.0
+) -> BeaconTape:
+    """
+    N1 is cut off from 5 to 8 s; `told`: it says so; `stuck`: n2 stays out of its reach.
+
+    `other_way`: n2 said that n1 was out of its reach too, which it is not any more then.
+    """
     tape = BeaconTape()
     tape.level(1, 5)
     fault = tape.fault(4.9, 1, ["n1"])
     tape.part(5.0, ["n1"], OTHERS, cut=True)
     tape.sample(7.0, "n1", 5, failing=OTHERS if told else ())
+    if other_way:
+        tape.sample(7.1, "n2", 7, failing=["n1"])
     tape.part(8.0, ["n1"], OTHERS, cut=False)
     tape.evidence(8.1, 1, "heal")
     assert fault >= 0
@@ -48,6 +56,14 @@ def test_a_link_that_stays_dead_though_all_are_at_the_head() -> None:
     (found,) = COMES_BACK.judge(cut_off(stuck=True).history())
     assert "n1 reached n2 in none of" in found.text
     assert found.span_s == (8.0, 13.0)
+
+
+def test_a_stall_is_no_excuse_where_the_other_way_came_back() -> None:
+    (found,) = COMES_BACK.judge(cut_off(stuck=True).history())
+    assert found.excusable, "nobody had dialled n1 in vain, so it shows nothing that they reach it"
+    again = cut_off(stuck=True, other_way=True)
+    (found,) = COMES_BACK.judge(again.history())
+    assert not found.excusable
 
 
 def test_a_link_that_is_cut_again_owes_nothing() -> None:

@@ -89,7 +89,8 @@ def links_come_back_once_they_are_whole(*, within_s: float) -> Invariant:
 
     Liveness. Source: a heal of the network needs no restart of a member. Broken where a member was
     not back within `within_s` seconds of the last heal (`recovered_within`), and where one said for
-    that long after a link was whole that its partials are not taken there, while both ran.
+    that long after a link was whole that its partials are not taken there, while both ran. A
+    machine that stalls does not excuse it where the link the other way came back in that time.
     Inconclusive: no link was mended that had been tried in vain.
     """
     whole = recovered_within(within_s)
@@ -98,8 +99,9 @@ def links_come_back_once_they_are_whole(*, within_s: float) -> Invariant:
         nodes_of(history)
         violations: list[Violation] = []
         evidence = False
-        for one in mended_links(history):
-            late = _late(history, one, within_s)
+        mended = list(mended_links(history))
+        for one in mended:
+            late = _late(history, one, within_s, excusable=not _came_back(history, mended, one))
             evidence = evidence or one.tried
             violations += [late] if late is not None else []
         try:
@@ -114,7 +116,15 @@ def links_come_back_once_they_are_whole(*, within_s: float) -> Invariant:
     return Invariant("links_come_back_once_they_are_whole", Kind.LIVENESS, judge)
 
 
-def _late(history: History, one: Mended, within_s: float) -> Violation | None:
+def _came_back(history: History, mended: Sequence[Mended], one: Mended) -> bool:
+    """Whether the link the other way, dialled in vain too, was reached when this one was not."""
+    link = (one.target, one.source)
+    tried = any(other.tried and (other.source, other.target) == link for other in mended)
+    told = _said(history, link, one.since_s, one.until_s)
+    return tried and any(one.source not in event.value["detail"][_FAILING] for event in told)
+
+
+def _late(history: History, one: Mended, within_s: float, *, excusable: bool) -> Violation | None:
     limit_s = one.since_s + within_s
     if one.until_s < limit_s:
         return None
@@ -127,4 +137,5 @@ def _late(history: History, one: Mended, within_s: float) -> Violation | None:
         f"{one.cut.time_s:.3f} s)",
         (one.cut.index, one.healed.index, told[-1].index),
         span_s=(one.since_s, limit_s),
+        excusable=excusable,
     )
