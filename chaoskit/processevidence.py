@@ -21,6 +21,7 @@ from chaoskit.storage_control import Operation
 from chaoskit.system import ConfigFile
 
 _PROBE_TIMEOUT_S = 10.0
+_SCRIPT = 2  # what the kernel's interpreter is called with: itself and the script
 
 
 def is_gone(node: Node) -> Probe:
@@ -126,13 +127,24 @@ def reports_version(cluster: Cluster, node: str, *, version: str) -> Probe:
 
 
 def runs_as_configured(node: Node, *, argv: tuple[str, ...]) -> Probe:
-    """Seen when the node's process runs with exactly these arguments, by the kernel's word."""
+    """
+    Seen when the node's process runs with exactly these arguments, by the kernel's word.
+
+    Of a script the kernel shows its interpreter, and the path that the script was found at.
+    """
 
     def look() -> Sighting:
         runs = node.command_line()
-        return Sighting(runs == argv, " ".join(runs) or "no process")
+        return Sighting(_is_run_of(argv, runs), " ".join(runs) or "no process")
 
     return Probe(f"the command line of {node.name}", look)
+
+
+def _is_run_of(argv: tuple[str, ...], runs: tuple[str, ...]) -> bool:
+    program, arguments = argv[0], argv[1:]
+    if len(runs) - len(arguments) != _SCRIPT:
+        return runs == argv
+    return Path(runs[1]).name == Path(program).name and runs[_SCRIPT:] == arguments
 
 
 def holds(node: Node, file: ConfigFile) -> Probe:

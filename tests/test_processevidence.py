@@ -189,8 +189,26 @@ def test_a_file_holds_what_was_asked(tmp_path: Path) -> None:
 def test_its_arguments_are_all_of_them_in_order(child: Child) -> None:
     probe = runs_as_configured(child.as_node, argv=("sleep", "600"))
     assert probe.look().present
-    child.runs = ("sleep", "600", "--more")
-    assert not probe.look().present
+    for others in (
+        ("sleep", "600", "--more"),
+        ("sleep",),
+        ("sleep", "6000"),
+        ("python3", "/bin/sleep", "6000"),
+        ("python3", "/bin/wake", "600"),
+        ("python3", "-I", "/bin/sleep", "600"),
+    ):
+        child.runs = others
+        assert not probe.look().present, others
+    child.runs = ("python3", "/usr/local/bin/sleep", "600")
+    assert probe.look().present, "a script has its interpreter before it"
+    alone = runs_as_configured(child.as_node, argv=("wake",))
+    for ran, is_it in (
+        (("wake",), True),
+        (("sh", "/bin/wake"), True),
+        (("sh", "wake", "1"), False),
+    ):
+        child.runs = ran
+        assert alone.look().present is is_it, ran
     child.runs = ()
     seen = probe.look()
     assert (seen.present, seen.detail) == (False, "no process")
