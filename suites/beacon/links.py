@@ -104,14 +104,11 @@ def links_come_back_once_they_are_whole(*, within_s: float) -> Invariant:
             late = _late(history, one, within_s, excusable=not _came_back(history, mended, one))
             evidence = evidence or one.tried
             violations += [late] if late is not None else []
-        try:
-            violations += whole.judge(history)
-        except Inconclusive:
-            if not violations:
-                raise
-        if not violations and not evidence:
+        if violations:  # whoever was late for it is late on their account
+            return violations
+        if not evidence:
             raise Inconclusive("no link was mended that a member had dialled in vain")
-        return violations
+        return whole.judge(history)
 
     return Invariant("links_come_back_once_they_are_whole", Kind.LIVENESS, judge)
 
