@@ -29,6 +29,7 @@ from chaoskit.matrix_cells import (
     estimate_s,
     fields_for,
     grouped,
+    last_of,
     least_recent_first,
     reruns_allowed,
     sharded,
@@ -147,6 +148,8 @@ class _Night:
                     return
                 self.waiting.remove(cell)
                 kind = self.faults[cell.fault]
+                others = (*self.roles[system.name], *system.nodes)
+                fields = fields_for(kind, cell.role, others)
                 result = run_cell(
                     session,
                     leases,
@@ -154,8 +157,9 @@ class _Night:
                     cell,
                     one_fault(
                         cell.fault,
-                        fields_for(kind, cell.role, (*self.roles[system.name], *system.nodes)),
+                        fields,
                         may_exit=bool(getattr(kind, "MAY_EXIT", False)),
+                        restarted=last_of(fields) if getattr(kind, "MET_AT_AN_END", False) else "",
                     ),
                     again=self._command(cell),
                 )

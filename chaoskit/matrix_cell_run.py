@@ -15,7 +15,7 @@ from chaoskit import catalogue, clock
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, InvariantViolated, NotApplicable, WaitTimedOut
 from chaoskit.experiment import Experiment, summary
-from chaoskit.fault import inject
+from chaoskit.fault import Injection, apply, inject
 from chaoskit.lease import Leases
 from chaoskit.liveness import caught_up, heals, recovered_within
 from chaoskit.matrix_cells import Cell
@@ -32,7 +32,8 @@ LOAD_PER_S = 20.0
 RECOVERY_S = 20.0
 _FELT_TIMEOUT_S = 15.0
 _PROGRESS, _PROGRESS_TIMEOUT_S = 20, 20.0
-_PROGRESS_ALONE = 3  # of a system that moves by itself, as slowly as it does
+_PROGRESS_ALONE = 8  # of a system that moves by itself, as slowly as it does
+_BY_ITSELF_S = 3.0
 _BELOW_QUORUM_S = 3.0
 _CANARY_PROGRESS = 10
 _SILENT = Observation(ready=False)
@@ -96,13 +97,22 @@ def run_cell(
     )
 
 
-def one_fault(name: str, fields: Mapping[str, Any], *, may_exit: bool) -> Callable[[Cluster], None]:
-    """Make the body of a cell: one fault, felt; progress where it is owed; healed, steady again."""
+def one_fault(
+    name: str, fields: Mapping[str, Any], *, may_exit: bool, restarted: str = ""
+) -> Callable[[Cluster], None]:
+    """
+    Make the body of a cell: one fault, felt; progress where it is owed; healed, steady again.
+
+    `restarted` is who is restarted when nobody meets the fault by itself: it is met where a
+    connection ends, and members may keep theirs.
+    """
 
     def body(cluster: Cluster) -> None:
         _await_roles(cluster, fields)
         fault = catalogue.make(name, fields)
         with inject(fault, into=cluster, may_exit=may_exit) as injected:
+            if restarted and not _felt_by_itself(injected):
+                apply(catalogue.make("Restart", {"node": restarted, "how": "stop"}), to=cluster)
             injected.await_felt(timeout_s=_FELT_TIMEOUT_S)
             if _owed(cluster):
                 by = _PROGRESS if cluster.system.driven else _PROGRESS_ALONE
@@ -112,6 +122,12 @@ def one_fault(name: str, fields: Mapping[str, Any], *, may_exit: bool) -> Callab
         cluster.await_steady_state(timeout_s=RECOVERY_S)
 
     return body
+
+
+def _felt_by_itself(injected: Injection) -> bool:
+    with suppress(WaitTimedOut):
+        injected.await_felt(timeout_s=_BY_ITSELF_S)
+    return injected.felt()
 
 
 def forgetting(node: str) -> Callable[[Cluster], None]:

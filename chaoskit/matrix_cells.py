@@ -79,6 +79,12 @@ def fields_for(fault: type, role: str, others: Sequence[str] = ROLES) -> dict[st
     return values
 
 
+def last_of(fields: Mapping[str, Any]) -> str:
+    """The last node or role that these target fields name."""
+    last = list(fields.values())[-1]
+    return str(last if isinstance(last, str) else last[-1])
+
+
 def cells_of(
     system: System,
     faults: Mapping[str, type],

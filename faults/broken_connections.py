@@ -79,6 +79,7 @@ class SlowClose:
 
     NEEDS: ClassVar = ("packet counters", "a linked port")
     PROOF: ClassVar = "a close reaches us late; connections that peers opened"
+    MET_AT_AN_END: ClassVar = True  # of a connection: who keeps theirs meets it at a restart
 
     one: str = target()
     other: str = target()

@@ -21,6 +21,7 @@ from chaoskit.matrix_cells import (
     estimate_s,
     fields_for,
     grouped,
+    last_of,
     least_recent_first,
     parse_shard,
     reruns_allowed,
@@ -63,6 +64,11 @@ def test_the_first_target_gets_the_role_and_the_others_the_other() -> None:
     assert fields_for(Pair, "follower") == {"one": "follower", "other": ("leader",)}
     with pytest.raises(UsageError):
         fields_for(Aimless, "leader")
+
+
+def test_who_is_restarted_is_the_last_target() -> None:
+    assert last_of({"one": "leader", "other": "follower"}) == "follower"
+    assert last_of({"one": "leader", "others": ("s2", "s3")}) == "s3"
 
 
 def test_where_all_are_alike_nodes_are_aimed_at() -> None:
