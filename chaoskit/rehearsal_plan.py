@@ -22,6 +22,7 @@ from chaoskit.errors import UsageError
 from chaoskit.rehearsal_route import RehearsalRequest, route
 from chaoskit.system import System
 
+_BORNE_PROGRESS, _BORNE_ALONE = 20, 8
 Changed = Callable[[str, str], Sequence[str]]
 LEADER = "leader"
 END = "end"
@@ -87,6 +88,11 @@ class RehearsalPlan:
     def estimate_s(self) -> float:
         """The sum of its steps' estimates."""
         return sum(step.estimate_s for step in self.steps)
+
+    @property
+    def borne_progress(self) -> int:
+        """How far the system has to come while it bears something."""
+        return _BORNE_PROGRESS if self.driven else _BORNE_ALONE
 
     def document(self) -> dict[str, Any]:
         """JSON values, for plan.json."""

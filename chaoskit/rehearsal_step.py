@@ -11,6 +11,7 @@ returned; it breaks no promise. That the member comes forward again afterwards i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from chaoskit import catalogue, clock
@@ -31,7 +32,6 @@ from chaoskit.sparing import Contribution, prove_contribution, roles_of
 from chaoskit.system import Release
 from chaoskit.verdict import Verdict
 
-_BORNE_PROGRESS, _BORNE_ALONE = 20, 8
 _FELT_TIMEOUT_S = 10.0
 _LAST_WORDS_S = 5.0
 AT_ONCE = "at once"
@@ -149,11 +149,6 @@ class Stage:
         """A scope of its own in the history, named for people."""
         command = self.session.choices.command
         return Experiment(self.cluster, self.leg + name, command, extra=tuple(extra))
-
-    @property
-    def borne_progress(self) -> int:
-        """How far the system has to come while it bears something."""
-        return _BORNE_PROGRESS if self.cluster.system.driven else _BORNE_ALONE
 
     def judged(
         self, experiment: Experiment, body: Callable[[], None], *, pause_s: float = 0.0
@@ -276,6 +271,9 @@ class Stage:
             seen.move = self.move(members, step.target)
             self._actuated(members, experiment)
             if not seen.move.held:
+                if all(self.cluster.node(name).state == "running" for name in members):
+                    with suppress(WaitTimedOut):  # it runs, so whether it takes part is judged
+                        self._prove(members)
                 return
             upgraded_s = clock.monotonic()
             seen.contribution = self._prove(members)
@@ -375,7 +373,7 @@ class Stage:
             for name, node in faults:
                 with inject(catalogue.make(name, {"node": node}), into=cluster) as fault:
                     fault.await_felt(timeout_s=_FELT_TIMEOUT_S)
-                    cluster.await_progress(by=self.borne_progress, timeout_s=bound_s)
+                    cluster.await_progress(by=self.plan.borne_progress, timeout_s=bound_s)
                 cluster.await_steady_state(timeout_s=bound_s)
 
         title = f"step {step.number}: all at {step.target}, kill {killed}, cut off {cut}"
@@ -391,7 +389,7 @@ class Stage:
 
         def body() -> None:
             bound_s = system.start_timeout_s
-            self.cluster.await_progress(by=self.borne_progress, timeout_s=bound_s)
+            self.cluster.await_progress(by=self.plan.borne_progress, timeout_s=bound_s)
 
         title = f"step {step.number}: {len(system.nodes)} members at {step.source}"
         experiment = self.experiment(title, *checks)

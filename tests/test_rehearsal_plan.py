@@ -192,6 +192,8 @@ def test_a_system_that_moves_by_itself_and_has_no_leader_is_told_so() -> None:
     asked = RehearsalRequest("1.4.7", "1.5.1")
     told = make_plan(system(driven=False), asked, seed="51c2", led=False).lines()
     assert not any("lead" in line for line in told)
+    moving = [make_plan(system(driven=one), asked, seed="51c2") for one in (True, False)]
+    assert [one.borne_progress for one in moving] == [20, 8], "rounds take seconds, and puts do not"
     assert any("with 1 other paused the others and it move on" in line for line in told)
     assert any("an operation is acknowledged" in line for line in PLAN_LINES)
     assert any("who leads when a turn comes goes last" in line for line in PLAN_LINES)

@@ -9,12 +9,16 @@ from typing import Any, cast
 import pytest
 
 from chaoskit.contribution import margin_kept
+from chaoskit.errors import WaitTimedOut
 from chaoskit.experiment import Experiment
 from chaoskit.fault import NotEffective
 from chaoskit.rehearsal_plan import RehearsalStep, StepKind
+from chaoskit.rehearsal_route import RehearsalRequest
 from chaoskit.rehearsal_step import Exit, Move, Stage, Taken, WayBack
+from chaoskit.rehearsed import Rehearsed
 from chaoskit.rundir import TestVerdict
 from chaoskit.verdict import Kind, Reason, Verdict
+from tests.test_rehearsal_plan import system
 
 STEP = RehearsalStep(2, StepKind.UPGRADE, "1", "2", turn=1)
 GOOD, BAD = Move("1", "2", 1.25), Move("1", "2", None, 2, '"panic: no"')
@@ -51,6 +55,38 @@ def test_a_member_is_back_when_it_serves_and_nobody_ended() -> None:
     assert not replace(taken, exits=(gone,)).back
     assert str(gone) == 'b exited by itself at 1.0 s, code 2, "panic"'
     assert not replace(taken, verdict=broken()).passed
+
+
+@pytest.mark.parametrize(("state", "proved"), [("running", ["a"]), ("exited", [])])
+def test_one_that_runs_and_does_not_serve_is_put_to_the_test_all_the_same(
+    state: str, proved: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def prove(_: Stage, members: tuple[str, ...]) -> None:
+        tried.extend(members)
+        raise WaitTimedOut("an operation that needs a", 5.0)
+
+    def judged(_: Stage, __: Experiment, body: Any, **___: float) -> TestVerdict:
+        body()
+        return verdict()
+
+    cluster = SimpleNamespace(
+        system=system("1", "2"), latest=dict, node=lambda _: SimpleNamespace(state=state)
+    )
+    plan = SimpleNamespace(request=RehearsalRequest("1", "2"))
+    session = SimpleNamespace(choices=SimpleNamespace(command="again"))
+    stage = Stage(
+        cast("Any", session), cast("Any", cluster), cast("Any", plan), Rehearsed(system("1", "2"))
+    )
+    monkeypatch.setattr(Stage, "move", lambda *_: Move("1", "2", None))
+    monkeypatch.setattr(Stage, "_actuated", lambda *_: None)
+    monkeypatch.setattr(Stage, "_exits", lambda *_: ())
+    monkeypatch.setattr(Stage, "_prove", prove)
+    monkeypatch.setattr(Stage, "judged", judged)
+    taken = stage.upgrade(STEP, ("a",), pause_s=0.0)
+    assert tried == proved
+    assert taken.contribution is None
 
 
 @pytest.mark.parametrize(
