@@ -198,6 +198,23 @@ def test_half_of_the_diallers_mute_a_chain_makes_one_round_a_tick_and_stays_behi
     assert in_step(world)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_one_dialler_mute_and_no_spare_a_chain_limps_and_never_halts(seed: int) -> None:
+    """Who is mute makes each round for itself; the others fetch it a tick or more later: row C4."""
+    world = fast_world(seed=seed, members=4, threshold=3)
+    names = list(world.nodes)
+    world.mute = {names[0]}
+    started(world).run_rounds(6)
+    assert in_step(world)
+    world.kill(names[1])
+    world.run_rounds(2)
+    for _ in range(30):
+        before = world.current - world.lasts()[names[0]]
+        world.run_rounds(1)
+        behind = world.current - world.lasts()[names[0]]
+        assert 1 <= before <= behind <= before + 1
+
+
 @pytest.mark.parametrize("black_hole", [False, True], ids=["refused", "black hole"])
 def test_syncs_get_past_peers_that_refuse_or_swallow_them(
     *,

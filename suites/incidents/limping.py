@@ -3,7 +3,7 @@ The promise that a halt alone does not decide: without a spare signer rounds com
 
 Owns: lateness of each round in the spare-signer test (suites.incidents.signing). Refuses: a member
 that is ahead as proof that all is well: one whose partials nobody takes makes rounds for itself,
-the others fetch them from it a tick or two later, and the chain goes on, ever later.
+the others fetch them from it a tick or two later, and the chain goes on, some periods late.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chaoskit.invariant import Invariant, Violation
 from chaoskit.verdict import Kind
 from suites.beacon.punctuality import LEVEL
 from suites.beacon.readings import Chain, Shown, begun_s, chains_of, rounds_of
-from suites.incidents.signing import Stand, mute, stands_of
+from suites.incidents.signing import Stand, stands_of
 
 
 def any_threshold_makes_rounds_in_time(*, late_s: float) -> Invariant:
@@ -25,7 +25,8 @@ def any_threshold_makes_rounds_in_time(*, late_s: float) -> Invariant:
 
     Liveness. Source: threshold signatures: any threshold of members signs, so none is waited for.
     In time is at most `late_s` seconds after it is due, on any member. Owed are the rounds that
-    come due while the same members run, well and connected, if the group was level before.
+    come due while the same members run, well and connected, if the group was level before. What is
+    late while peers refused a member's every partial no stall of the machine excuses.
     """
 
     def judge(history: History) -> Sequence[Violation]:
@@ -64,8 +65,26 @@ def _late(
     when = "never" if first is None else f"{first.time_s - due_s:.3f} s later"
     text = (
         f"round {number} was due at {due_s:.3f} s and there {when}, while exactly a threshold ran, "
-        f"{' '.join(sorted(stand.members))}{mute(history, stand)}"
+        f"{' '.join(sorted(stand.members))}"
     )
+    mute = _mute(history, stand)
+    if mute:
+        text += f"; nobody took a partial of {' '.join(mute)} all the while"
     seen_s = stand.end_s if first is None else first.time_s
     events = (stand.cause, *(() if first is None else first.events))
-    return Violation(text, events, span_s=(due_s, seen_s))
+    return Violation(text, events, span_s=(due_s, seen_s), excusable=not mute)
+
+
+def _mute(history: History, stand: Stand) -> list[str]:
+    """Who told in every sample of that time that all others had refused the last partial."""
+    told = {
+        name: [
+            stand.members - {name} <= set(event.value["detail"]["failing"])
+            for event in history.of("observe")
+            if event.process == name
+            and event.type == "ok"
+            and stand.start_s <= event.time_s <= stand.end_s
+        ]
+        for name in sorted(stand.members)
+    }
+    return [name for name, refused in told.items() if refused and all(refused)]

@@ -96,7 +96,7 @@ def every_running_member_contributes(*, within_s: float) -> Invariant:
             Violation(
                 f"{' '.join(sorted(one.members))} ran from {one.start_s:.3f} to {one.end_s:.3f} s, "
                 f"{one.spare} more than a threshold, and no round was made for "
-                f"{one.longest_wait_s():.3f} s: not all of them contribute{mute(history, one)}",
+                f"{one.longest_wait_s():.3f} s: not all of them contribute{_mute(history, one)}",
                 (one.cause,),
                 span_s=one.wait(),
             )
@@ -110,7 +110,7 @@ def every_running_member_contributes(*, within_s: float) -> Invariant:
     return Invariant("every_running_member_contributes", Kind.LIVENESS, judge)
 
 
-def mute(history: History, stand: Stand) -> str:
+def _mute(history: History, stand: Stand) -> str:
     """Whose partials were not taken by anybody at the end of it, in words."""
     last: dict[str, Event] = {
         event.process: event
