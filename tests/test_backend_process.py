@@ -70,7 +70,7 @@ def ended(backend: ProcessBackend) -> int:
         clock.wait_until(
             lambda: None if (code := backend.exit_code("n1")) is None else code + 1,
             what="the exit of n1",
-            timeout_s=10,
+            timeout_s=30,
         )
         - 1
     )
@@ -150,7 +150,7 @@ def test_a_pause_is_seen_by_the_kernel(backend: ProcessBackend, tmp_path: Path) 
     assert proc.stopped(backend.pid("n1"))
     backend.unpause("n1")
     backend.unpause("n1")
-    clock.wait_until(lambda: not backend.is_paused("n1"), what="n1 to go on", timeout_s=5)
+    clock.wait_until(lambda: not backend.is_paused("n1"), what="n1 to go on", timeout_s=30)
 
 
 def test_a_kill_takes_its_children_along(backend: ProcessBackend, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_kill_takes_its_children_along(backend: ProcessBackend, tmp_path: Path
     )
     child = int(next(started(backend, tmp_path, parent)))
     backend.kill("n1")
-    clock.wait_until(lambda: not proc.alive(child), what="the child's end", timeout_s=5)
+    clock.wait_until(lambda: not proc.alive(child), what="the child's end", timeout_s=30)
 
 
 def test_a_command_beside_a_node(backend: ProcessBackend, tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_five_nodes_are_ready_soon_and_leave_nothing(
         with pytest.raises(NotApplicable, match="no counters of the kernel"):
             cluster.meters.read()
         log = session.folder.nodes / "n1" / "log"
-        clock.wait_until(lambda: b"serves" in log.read_bytes(), what="n1's log", timeout_s=5)
+        clock.wait_until(lambda: b"serves" in log.read_bytes(), what="n1's log", timeout_s=30)
     with capsys.disabled():
         print(f"\nprocess backend: five toys, mesh and observers ready in {ready_s:.2f} s")  # noqa: T201
     assert len(processes) == 7
@@ -381,10 +381,10 @@ def test_a_killed_harness_leaves_no_process(
         assert len(running) >= 5
         child.kill()
         clock.wait_until(
-            lambda: not identity.marked(mark(run)), what="the reaper's work", timeout_s=20
+            lambda: not identity.marked(mark(run)), what="the reaper's work", timeout_s=30
         )
     clock.wait_until(
         lambda: not list(Path("/var/tmp").glob(f"chaoskit-{run}*")),  # noqa: S108
         what="the scratch folder to go",
-        timeout_s=10,
+        timeout_s=30,
     )

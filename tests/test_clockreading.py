@@ -94,7 +94,5 @@ def test_each_is_asked_for_as_long_as_it_is_watched(recorder: Recorder) -> None:
     node = Node()
     node.ahead_s = 9.0
     with clock_watch(clock_of(node), {"n1": ENDPOINT}, recorder) as watch:
-        clock.wait_until(
-            lambda: bool(recorder.history().of("limit")), what="a limit", timeout_s=10.0
-        )
+        clock.wait_until(lambda: bool(recorder.history().of("limit")), what="a limit", timeout_s=30)
         watch.raise_failure()

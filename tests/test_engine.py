@@ -83,7 +83,7 @@ def test_a_container_runs_confined_and_as_it_was_asked_for(
     reading = threading.Thread(target=lambda: said.extend(output))
     reading.start()
     engine.start(container)
-    wait_until(lambda: b"read-only" in b"".join(said), what="its words", timeout_s=10)
+    wait_until(lambda: b"read-only" in b"".join(said), what="its words", timeout_s=30)
     assert b"".join(said).split() == [b"began", b"refused", b"read-only"]
     assert (tmp_path / "write/file").read_text() == "x\n"
     state = engine.state(container)
@@ -104,7 +104,7 @@ def test_a_container_runs_confined_and_as_it_was_asked_for(
     engine.unpause(container)
     assert not engine.state(container).paused
     engine.kill(container)
-    wait_until(lambda: not engine.state(container).running, what="its end", timeout_s=10)
+    wait_until(lambda: not engine.state(container).running, what="its end", timeout_s=30)
     assert engine.state(container).exit_code == 137
     reading.join(10)
     assert not reading.is_alive()

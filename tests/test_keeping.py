@@ -29,7 +29,7 @@ def three(chaos_cluster):
     return chaos_cluster(toys(3))
 
 def test_fails(three):
-    three.await_progress(by=10, timeout_s=10)
+    three.await_progress(by=10, timeout_s=60)
     assert three.nodes == "something else"
 """
 CONFTEST = """
@@ -56,7 +56,7 @@ def fails(pytester: pytest.Pytester, *, keep_s: float, keep: str = "failed") -> 
     pytester.makeconftest(CONFTEST.format(root=str(REPOSITORY), keep_s=keep_s))
     pytester.makepyfile(test_suite=SUITE)
     done = pytester.runpytest_subprocess(
-        *("-p", "no:cacheprovider", "--chaos-backend=process", f"--chaos-keep={keep}"), timeout=60
+        *("-p", "no:cacheprovider", "--chaos-backend=process", f"--chaos-keep={keep}"), timeout=120
     )
     done.assert_outcomes(failed=1)
     return (pytester.path / "runs" / "latest").readlink().name, done.stdout.str()
@@ -75,7 +75,7 @@ def spared(state: Path, run: str) -> str:
     return found[run]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_a_failed_cluster_serves_on_and_a_sweep_removes_it_when_its_time_is_over(
     state: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,9 +83,19 @@ def test_a_failed_cluster_serves_on_and_a_sweep_removes_it_when_its_time_is_over
     assert f"end it: chaoskit down {run}" in said
     places = re.findall(r"c1 n\d  \S+  (http://\S+)", said)
     assert len(places) == 3
-    client = HttpClient(5.0)
-    assert client.post(f"{places[0]}/put", {"key": "k", "value": "v"})[0] == 200
-    assert client.post(f"{places[2]}/get", {"key": "k"}) == (200, {"value": "v"})
+    client = HttpClient(20.0)
+
+    def says(url: str, document: dict[str, str]) -> object:
+        """Its answer; a toy on a busy machine may refuse, and is asked again."""
+
+        def answer() -> object:
+            code, said = client.post(url, document)
+            return said if code == 200 else None
+
+        return clock.wait_until(answer, what=url, timeout_s=60)
+
+    says(f"{places[0]}/put", {"key": "k", "value": "v"})
+    assert says(f"{places[2]}/get", {"key": "k"}) == {"value": "v"}
     client.close()
     assert left(run) == (3 + 2, 1), "nodes and proxies, and their folder"
 
@@ -95,7 +105,7 @@ def test_a_failed_cluster_serves_on_and_a_sweep_removes_it_when_its_time_is_over
     os.kill(record.keeper.pid, signal.SIGKILL)
     keeper = record.keeper
     clock.wait_until(
-        lambda: keeper.standing() is identity.Standing.DEAD, what="its keeper's end", timeout_s=10
+        lambda: keeper.standing() is identity.Standing.DEAD, what="its keeper's end", timeout_s=30
     )
     assert spared(state, run).startswith("kept until ")
     assert left(run) == (5, 1)
@@ -108,16 +118,16 @@ def test_a_failed_cluster_serves_on_and_a_sweep_removes_it_when_its_time_is_over
     assert not journal.read_all(state)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_its_keeper_removes_it_when_its_time_is_over(
     state: Path, pytester: pytest.Pytester
 ) -> None:
     run, _ = fails(pytester, keep_s=2.0)
-    clock.wait_until(lambda: left(run) == (0, 0), what="the keeper", timeout_s=20)
-    clock.wait_until(lambda: not journal.read_all(state), what="its journal's end", timeout_s=10)
+    clock.wait_until(lambda: left(run) == (0, 0), what="the keeper", timeout_s=30)
+    clock.wait_until(lambda: not journal.read_all(state), what="its journal's end", timeout_s=30)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_without_the_option_nothing_stays(state: Path, pytester: pytest.Pytester) -> None:
     run, said = fails(pytester, keep_s=3600.0, keep="never")
     assert "kept" not in said

@@ -64,7 +64,7 @@ def test_its_counters_are_those_of_that_network(other: int) -> None:
     inside.run(fail, timeout_s=5)
     assert inside.counters()["AttemptFails"] == before + 2
     os.kill(other, 9)
-    wait_until(lambda: not inside.counters(), what="its end", timeout_s=5)
+    wait_until(lambda: not inside.counters(), what="its end", timeout_s=30)
     inside.close()
 
 

@@ -88,7 +88,7 @@ class Rig:
         return self.log.path.read_text() if self.log.path.exists() else ""
 
     def await_said(self, text: str) -> None:
-        clock.wait_until(lambda: text in self.said(), what=f"{text!r} in the log", timeout_s=10)
+        clock.wait_until(lambda: text in self.said(), what=f"{text!r} in the log", timeout_s=30)
 
     def config(self) -> dict[str, tuple[bytes, int]]:
         """Every file of the configuration folder: its bytes and its mode."""
@@ -131,7 +131,7 @@ def test_start_kill_start_stop(rig: Rig) -> None:
 def test_an_exit_that_nobody_asked_for_is_noticed_buried_and_told(rig: Rig) -> None:
     rig.node.start()
     (rig.folders.data / "exit").write_text("7")
-    clock.wait_until(lambda: rig.node.state == "exited", what="the exit", timeout_s=10)
+    clock.wait_until(lambda: rig.node.state == "exited", what="the exit", timeout_s=30)
     assert rig.states() == [RUNNING, ("exited", False, 7)]
     assert rig.backend.said[-1] == "bury a"
     rig.await_said("last words")
@@ -176,7 +176,7 @@ def test_a_paused_one_can_be_stopped_and_killed(rig: Rig) -> None:
     for end in (rig.node.stop, rig.node.kill):
         rig.node.start()
         rig.node.pause()
-        clock.wait_until(rig.node.frozen, what="the freeze", timeout_s=5)
+        clock.wait_until(rig.node.frozen, what="the freeze", timeout_s=30)
         end()
     assert [one[0] for one in rig.states()] == ["running", "paused", "stopped"] * 2
 
@@ -217,7 +217,7 @@ def runs_with(node: Node, *last: str) -> None:
     clock.wait_until(
         lambda: node.command_line()[-len(last) :] == last,
         what=f"a process with {last}",
-        timeout_s=5,
+        timeout_s=30,
         last=lambda: str(node.command_line()),
     )
 
@@ -244,9 +244,9 @@ def test_it_is_healed_when_the_body_raises(rig: Rig, block: object) -> None:
         block(rig.node)
     assert rig.node.state == "running"
     clock.wait_until(  # the kernel shows arguments a little after exec
-        lambda: rig.node.command_line() == before, what="its own arguments", timeout_s=5
+        lambda: rig.node.command_line() == before, what="its own arguments", timeout_s=30
     )
-    clock.wait_until(lambda: not rig.node.frozen(), what="the thaw", timeout_s=5)
+    clock.wait_until(lambda: not rig.node.frozen(), what="the thaw", timeout_s=30)
 
 
 # -- files and arguments -----------------------------------------------------------------------
@@ -287,7 +287,7 @@ def test_a_configuration_under_which_it_exits_is_taken_back_too(rig: Rig) -> Non
     before = rig.config()
     with rig.node.reconfigured(replace(rig.node.configuration, settings={"level": "high"})):
         (rig.folders.data / "exit").write_text("1")
-        clock.wait_until(lambda: rig.node.state == "exited", what="the exit", timeout_s=10)
+        clock.wait_until(lambda: rig.node.state == "exited", what="the exit", timeout_s=30)
         (rig.folders.data / "exit").unlink()
     assert rig.node.state == "running"
     assert rig.config() == before
@@ -318,7 +318,7 @@ def test_its_log_is_written_while_it_runs_over_all_its_starts(rig: Rig) -> None:
     rig.await_said("up 1")
     assert rig.node.state == "running"
     rig.node.restart()
-    clock.wait_until(lambda: rig.said().count("up 1") == 2, what="the second", timeout_s=10)
+    clock.wait_until(lambda: rig.said().count("up 1") == 2, what="the second", timeout_s=30)
 
 
 def test_what_it_does_not_have_is_not_applicable(rig: Rig) -> None:

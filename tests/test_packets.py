@@ -43,7 +43,7 @@ def proxy() -> Iterator[Namespace]:
             wait_until(
                 lambda: _own_network(child.pid) != _own_network("self"),
                 what="a network of its own",
-                timeout_s=5,
+                timeout_s=30,
             )
             inside = Namespace(child.pid)
             inside.run(

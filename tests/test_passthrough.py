@@ -116,7 +116,7 @@ def sleepers(disk: Disk, count: int) -> None:
     wait_until(
         lambda: disk.mount.counters().sleeping == count,
         what=f"{count} sleeping calls",
-        timeout_s=20,
+        timeout_s=30,
         last=lambda: str(disk.mount.counters()),
     )
 
@@ -163,7 +163,7 @@ def test_a_file_renamed_over_while_open_keeps_its_old_readers(disk: Disk) -> Non
         assert os.fstat(old).st_size == 3
         assert (disk.path / "db").read_bytes() == b"newer"
         assert names(disk.path) == ["db"]
-    wait_until(lambda: names(disk.backing) == ["db"], what="the old file gone", timeout_s=10)
+    wait_until(lambda: names(disk.backing) == ["db"], what="the old file gone", timeout_s=30)
 
 
 def test_an_open_file_can_be_unlinked_and_used(disk: Disk) -> None:
@@ -174,7 +174,7 @@ def test_an_open_file_can_be_unlinked_and_used(disk: Disk) -> None:
         os.fsync(file)
         assert os.fstat(file).st_size == 5
         assert names(disk.path) == []
-    wait_until(lambda: not names(disk.backing), what="nothing left", timeout_s=10)
+    wait_until(lambda: not names(disk.backing), what="nothing left", timeout_s=30)
 
 
 def test_files_opened_closed_and_unlinked_in_a_hurry_leave_nothing(disk: Disk) -> None:
@@ -192,7 +192,7 @@ def test_files_opened_closed_and_unlinked_in_a_hurry_leave_nothing(disk: Disk) -
 
         for thread in [started(hurry) for _ in range(4)]:
             thread.join(timeout=20)
-        wait_until(lambda: len(names(disk.backing / "d")) == 1, what="one kept", timeout_s=10)
+        wait_until(lambda: len(names(disk.backing / "d")) == 1, what="one kept", timeout_s=30)
         (disk.path / "d").rmdir()
         assert os.pwrite(kept, b"still", 0) == 5
         os.close(kept)
@@ -577,7 +577,7 @@ def test_sigterm_wakes_sleepers_unmounts_and_leaves_nothing(disk: Disk) -> None:
     thread = started(sync)
     sleepers(disk, 1)
     os.kill(disk.mount.pid, signal.SIGTERM)
-    wait_until(lambda: not disk.mount.alive, what="the daemon's end", timeout_s=20)
+    wait_until(lambda: not disk.mount.alive, what="the daemon's end", timeout_s=30)
     thread.join(timeout=10)
     close_dead(file)
     assert outcome == [None]
@@ -592,7 +592,7 @@ def test_files_unlinked_while_open_are_gone_after_a_daemon_was_killed(disk: Disk
     (disk.path / "d" / "file").unlink()
     assert len(names(disk.backing / "d")) == 1
     os.kill(disk.mount.pid, signal.SIGKILL)
-    wait_until(lambda: not disk.mount.alive, what="the daemon's end", timeout_s=20)
+    wait_until(lambda: not disk.mount.alive, what="the daemon's end", timeout_s=30)
     storage.unmount_stale(disk.path)
     close_dead(file)
     disk.again()

@@ -126,7 +126,7 @@ def test_up_serves_without_its_harness_until_down(
         clock.wait_until(
             lambda: client.post(f"{url}/put", {"key": "k", "value": "v"})[0] == 200,
             what="a write",
-            timeout_s=20,
+            timeout_s=30,
         )
         other = said["endpoints"]["n3"]["client"]
         assert client.post(f"{other}/get", {"key": "k"}) == (200, {"value": "v"})

@@ -22,7 +22,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
         clock.wait_until(
             lambda: [*map(proc.command_line, proc.children(started.pid))] == [sleeping],
             what="the shell's sleep",
-            timeout_s=5,
+            timeout_s=30,
         )
         yield started
         for one in proc.children(started.pid):
@@ -34,7 +34,7 @@ def test_a_zombie_is_not_alive(child: subprocess.Popen[bytes]) -> None:
     assert proc.alive(child.pid)
     (grandchild,) = proc.children(child.pid)
     os.kill(grandchild, signal.SIGKILL)
-    clock.wait_until(lambda: not proc.alive(child.pid), what="the shell's end", timeout_s=5)
+    clock.wait_until(lambda: not proc.alive(child.pid), what="the shell's end", timeout_s=30)
     assert proc.start_time(child.pid) is not None, "it is there still, as a zombie"
     child.wait(5)
     assert proc.start_time(child.pid) is None
@@ -73,11 +73,11 @@ def test_a_later_process_began_later(child: subprocess.Popen[bytes]) -> None:
 def test_a_stopped_process_is_alive_and_not_frozen(child: subprocess.Popen[bytes]) -> None:
     assert not proc.stopped(child.pid)
     child.send_signal(signal.SIGSTOP)
-    clock.wait_until(lambda: proc.stopped(child.pid), what="the stop", timeout_s=5)
+    clock.wait_until(lambda: proc.stopped(child.pid), what="the stop", timeout_s=30)
     assert proc.alive(child.pid)
     assert not proc.frozen(child.pid)
     child.send_signal(signal.SIGCONT)
-    clock.wait_until(lambda: not proc.stopped(child.pid), what="the end of it", timeout_s=5)
+    clock.wait_until(lambda: not proc.stopped(child.pid), what="the end of it", timeout_s=30)
 
 
 def test_of_nobody_nothing_is_said() -> None:

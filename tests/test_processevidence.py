@@ -156,9 +156,9 @@ def test_frozen_is_the_kernels_word(child: Child) -> None:
     probe = is_frozen(child.as_node)
     assert not probe.look().present
     child.backend.pause("n1")
-    clock.wait_until(lambda: probe.look().present, what="the freeze", timeout_s=5)
+    clock.wait_until(lambda: probe.look().present, what="the freeze", timeout_s=30)
     child.backend.unpause("n1")
-    clock.wait_until(lambda: not probe.look().present, what="the thaw", timeout_s=5)
+    clock.wait_until(lambda: not probe.look().present, what="the thaw", timeout_s=30)
 
 
 @pytest.mark.parametrize(

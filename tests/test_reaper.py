@@ -93,7 +93,7 @@ class Run:
 
         Popen returns when the child's descriptors are closed, before it has its environment.
         """
-        wait_until(lambda: len(self.processes()) == 1, what="the one process", timeout_s=5.0)
+        wait_until(lambda: len(self.processes()) == 1, what="the one process", timeout_s=30)
 
     def is_clean(self) -> bool:
         return not any((self.processes(), *self.scratch.iterdir(), *self.state.iterdir()))
@@ -102,7 +102,7 @@ class Run:
         wait_until(
             lambda: self.is_clean() or None,
             what="the reaper to clear up",
-            timeout_s=15.0,
+            timeout_s=30,
             last=lambda: f"{self.processes()} {list(self.scratch.iterdir())}",
         )
 
@@ -142,7 +142,7 @@ def await_dead(process: Identity) -> None:
     wait_until(
         lambda: process.standing() is Standing.DEAD or None,
         what=f"the end of {process}",
-        timeout_s=10.0,
+        timeout_s=30,
     )
 
 
@@ -160,7 +160,7 @@ def await_watching(pid: int) -> None:
     wait_until(
         lambda: any("pidfd" in one for one in files_of(pid)) or None,
         what=f"process {pid} to watch another",
-        timeout_s=10.0,
+        timeout_s=30,
         last=lambda: str(files_of(pid)),
     )
 
@@ -340,7 +340,7 @@ def test_a_kept_run_whose_parent_is_killed_is_kept(start: Start) -> None:
     wait_until(
         lambda: "poll" not in Path(f"/proc/{keeper.pid}/wchan").read_text() or None,
         what="the reaper to become the keeper",
-        timeout_s=10.0,
+        timeout_s=30,
     )
     run.await_process()
     assert keeper.standing() is Standing.ALIVE

@@ -217,7 +217,7 @@ def test_a_key_that_a_real_node_prints_reaches_no_file_of_its_run(
             wait_until(
                 lambda: log.read_bytes().count(MASK) > 3 or None,
                 what="the key's lines in the log",
-                timeout_s=10.0,
+                timeout_s=30,
                 last=lambda: log.read_text()[-500:],
             )
         folder = session.folder.path

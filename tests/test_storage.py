@@ -77,7 +77,7 @@ def stop(pid: int) -> None:
     wait_until(
         lambda: {state_of(task) for task in Path(f"/proc/{pid}/task").iterdir()} == {"T"},
         what="a stopped daemon",
-        timeout_s=20,
+        timeout_s=30,
     )
 
 
@@ -258,13 +258,13 @@ def test_a_daemon_that_hangs_is_told_from_one_that_is_gone(
     mount.unmount(timeout_s=0.1)  # by SIGKILL, which a stopped process obeys
     assert not mounts.at(base / "disk")
     assert gone(mount.pid)
-    wait_until(lambda: not probes(), what="the hanging probe's end", timeout_s=20)
+    wait_until(lambda: not probes(), what="the hanging probe's end", timeout_s=30)
 
 
 @pytest.mark.engine
 def test_a_killed_daemon_is_a_disk_that_is_gone(base: Path, mount: storage.FaultyMount) -> None:
     os.kill(mount.pid, signal.SIGKILL)
-    wait_until(lambda: not mount.alive, what="the daemon's end", timeout_s=20)
+    wait_until(lambda: not mount.alive, what="the daemon's end", timeout_s=30)
     with pytest.raises(OSError, match="connected") as failed:
         (base / "disk" / "file").write_text("x")
     assert failed.value.errno == errno.ENOTCONN
@@ -299,7 +299,7 @@ def test_a_stale_mount_is_taken_away_under_open_files_and_its_daemon_ends(base: 
     assert (base / "disk" / "kept").read_text() == "x"
     with (base / "disk" / "kept").open() as kept:
         assert storage.unmount_stale(base / "disk") is True
-        wait_until(lambda: gone(pid), what="the daemon's end", timeout_s=20)
+        wait_until(lambda: gone(pid), what="the daemon's end", timeout_s=30)
         with pytest.raises(OSError, match=r"connected|abort"):
             os.fsync(kept.fileno())
     assert not mounts.at(base / "disk")

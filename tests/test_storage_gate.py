@@ -50,7 +50,7 @@ def test_a_heal_lets_sleepers_go_and_another_rule_does_not() -> None:
     ]
     for thread in threads:
         thread.start()
-    wait_until(lambda: _sleeping(gate) == 3, what="three sleepers", timeout_s=10)
+    wait_until(lambda: _sleeping(gate) == 3, what="three sleepers", timeout_s=30)
     gate.set_rules(StorageRules({Operation.FSYNC: 50.0}, full=True))
     assert _sleeping(gate) == 3
     gate.set_rules(StorageRules({Operation.WRITE: 60.0}))

@@ -171,7 +171,7 @@ def test_what_passes_on_the_device_is_heard(
             assert served.recv(4096) == PREFACE
             served.sendall(SETTINGS)
             assert dialled.recv(4096) == SETTINGS
-        wait_until(lambda: len(events(recorder)) > 1, what="its end to be heard", timeout_s=5)
+        wait_until(lambda: len(events(recorder)) > 1, what="its end to be heard", timeout_s=30)
     assert events(recorder) == [
         ("ok", "stands", "plaintext", "http/2"),
         ("info", "ended", "plaintext", "http/2"),

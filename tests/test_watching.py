@@ -20,7 +20,7 @@ def test_a_watcher_runs_until_it_is_told_to_stop() -> None:
             turns.append(threading.current_thread().name)
 
     watchers.begin("one", watch)
-    wait_until(lambda: len(turns) > 2, what="turns", timeout_s=5)
+    wait_until(lambda: len(turns) > 2, what="turns", timeout_s=30)
     watchers.end()
     taken = len(turns)
     assert set(turns) == {"one"}
@@ -53,7 +53,7 @@ def test_the_first_failure_is_the_one_that_is_kept() -> None:
             first.set()
 
     def two() -> None:
-        wait_until(lambda: watchers.failure is not None, what="the first", timeout_s=5)
+        wait_until(lambda: watchers.failure is not None, what="the first", timeout_s=30)
         raise ValueError("second")
 
     watchers.begin("one", one)

@@ -39,7 +39,7 @@ def run(recorder: Recorder, answer: Answer, count: int, **more: Any) -> Load:
         wait_until(
             lambda: running.next_operation >= running.first_operation + count,
             what="operations",
-            timeout_s=10,
+            timeout_s=30,
             poll_s=0.005,
         )
     return running
@@ -142,7 +142,7 @@ def test_a_bug_in_a_client_ends_the_load_and_is_raised(recorder: Recorder) -> No
         raise KeyError("revision")
 
     with load(recorder, broken) as running:
-        wait_until(lambda: running._failure, what="the end", timeout_s=5)
+        wait_until(lambda: running._failure, what="the end", timeout_s=30)
         for ask in (running.tally, running.raise_failure):
             with pytest.raises(ChaosError, match="a client of the load ended by KeyError: 'rev"):
                 ask()

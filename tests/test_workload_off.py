@@ -125,7 +125,7 @@ def test_one_packet_round_the_proxy_is_infra(bench: Bench) -> None:
         cluster.await_progress(by=5, timeout_s=10)
         assert backend.went_round() == 0
         backend.inside(one, packet, timeout_s=5.0)
-        clock.wait_until(lambda: backend.went_round() > 0, what="the count", timeout_s=5.0)
+        clock.wait_until(lambda: backend.went_round() > 0, what="the count", timeout_s=30)
         with pytest.raises(InvariantViolated):
             cluster.check()
     verdict = experiment.end(None)
