@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from chaoskit.errors import Inconclusive
 from chaoskit.history import EventType
@@ -160,6 +161,7 @@ def healed(
     met = "tls" if anew == "stands" else "http/1"
     heard(tape, 7.0, "n1>n2", anew, number=4, mode=mode, met=met, opened_s=6.9)
     heard(tape, kept_s, "n3>n2", "carries", number=1, opened_s=opened_s)
+    tape.sample(8.5, "n1", 8, failing=[] if anew == "stands" else ["n2"])
     return tape
 
 
@@ -175,6 +177,7 @@ def test_new_connections_fail_where_kept_ones_carry() -> None:
     assert found.text.startswith(
         "n1 dialled n2 anew at 6.900 s, in plaintext, and met http/1; the connection of n3, kept"
     )
+    assert not found.excusable
     heard(tape, 9.0, "n1>n2", number=5, opened_s=8.9)  # one that stands beside it hides nothing
     assert len(judged(ALIKE, tape)) == 1
 
@@ -189,7 +192,10 @@ def test_without_a_pair_new_and_kept_are_not_told_apart() -> None:
             judged(ALIKE, tape)
     tape = healed("failed", mode="plaintext", kept_s=9.0)
     tape.events = [one for one in tape.events if one.value.get("number") != 4]
-    with pytest.raises(Inconclusive, match="dialled anew after the heal"):
+    with pytest.raises(Inconclusive, match="dialled anew and reached"):
+        judged(ALIKE, tape)
+    heard(tape, 7.0, "n1>n2", number=4, opened_s=6.9)
+    with pytest.raises(Inconclusive):  # it stands, and calls go another way
         judged(ALIKE, tape)
 
 
@@ -248,6 +254,19 @@ def test_only_a_restart_of_the_dialler_heals() -> None:
     (found,) = judged(HEALED, both_ends_restarted(unreached="n1"))
     assert found.text.startswith("the listener of n1>n2, n2, was restarted at 10.500 s, and n1 did")
     assert found.text.endswith("connections since: 1 x tls stands")
+    assert found.excusable
+    tape = both_ends_restarted(unreached="n1")
+    for event in tape.events:
+        value = event.value
+        if value.get("number") == 101:
+            value.update(event="failed", mode="plaintext", met="http/1")
+    tape.events = [
+        replace(one, type="fail") if one.value.get("event") == "failed" else one
+        for one in tape.events
+    ]
+    (found,) = judged(HEALED, tape)
+    assert found.text.endswith("connections since: 1 x plaintext met http/1")
+    assert not found.excusable
 
 
 def test_a_member_that_says_nothing_of_a_peer_has_to_be_heard_dialling_it() -> None:
