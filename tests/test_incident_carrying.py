@@ -194,9 +194,12 @@ def test_without_a_pair_new_and_kept_are_not_told_apart() -> None:
     tape.events = [one for one in tape.events if one.value.get("number") != 4]
     with pytest.raises(Inconclusive, match="dialled anew and reached"):
         judged(ALIKE, tape)
-    heard(tape, 7.0, "n1>n2", number=4, opened_s=6.9)
-    with pytest.raises(Inconclusive):  # it stands, and calls go another way
-        judged(ALIKE, tape)
+    heard(tape, 9.5, "n1>n2", number=4, opened_s=9.4)
+    tape.sample(9.9, "n1", 9, failing=["n2"])
+    with pytest.raises(Inconclusive, match="dialled anew and reached"):
+        judged(ALIKE, tape)  # it stands, and calls go another way
+    tape.sample(10.9, "n1", 10)
+    assert judged(ALIKE, tape) == []
 
 
 def test_what_follows_the_next_change_is_no_matter_of_the_heal() -> None:
