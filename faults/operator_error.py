@@ -26,7 +26,7 @@ from chaoskit.fault import Testimony, target
 from chaoskit.processevidence import is_gone
 from chaoskit.sighting import Probe
 
-_WITHIN_S = 5.0
+_WITHIN_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
