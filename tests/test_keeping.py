@@ -88,11 +88,11 @@ def test_a_failed_cluster_serves_on_and_a_sweep_removes_it_when_its_time_is_over
     def says(url: str, document: dict[str, str]) -> object:
         """Its answer; a toy on a busy machine may refuse, and is asked again."""
 
-        def answer() -> object:
+        def answer() -> tuple[object] | None:
             code, said = client.post(url, document)
-            return said if code == 200 else None
+            return (said,) if code == 200 else None
 
-        return clock.wait_until(answer, what=url, timeout_s=60)
+        return clock.wait_until(answer, what=url, timeout_s=60)[0]
 
     says(f"{places[0]}/put", {"key": "k", "value": "v"})
     assert says(f"{places[2]}/get", {"key": "k"}) == {"value": "v"}
