@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 
 from chaoskit.cluster import Cluster
+from chaoskit.errors import Inconclusive
 from chaoskit.fault import Fault, inject
+from chaoskit.history import History
+from chaoskit.invariant import Violation, safety
 from chaoskit.liveness import recovered_within
 from chaoskit.system import System
 from faults.kill import Kill
 from faults.tls_mismatch import TlsMismatch, WrongPort
 from faults.wrong_certificate import Flaw, WrongCertificate
+from suites.beacon.margin import real_margin
+from suites.beacon.readings import rounds_of
 from suites.beacon.system import beacon
 
 pytestmark = pytest.mark.chaos(release="v1.5.8")
 
 _GROUP = beacon(tls=True)
+_THREE = beacon(3, threshold=2, tls=True)
+_FLAWS: tuple[Flaw, ...] = ("foreign_authority", "expired", "wrong_name")
+_SETTLED_S = 1.5  # a partial signature under way, and facts that are recorded late
 
 
 @pytest.fixture
@@ -72,7 +81,7 @@ def test_a_link_to_the_wrong_port_is_survived(secure: Cluster) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("flaw", ["foreign_authority", "expired", "wrong_name"])
+@pytest.mark.parametrize("flaw", _FLAWS)
 def test_a_flawed_certificate_costs_no_round(secure: Cluster, flaw: Flaw) -> None:
     """
     Goal: a member whose certificate must not be trusted is left out, and the rest goes on.
@@ -89,8 +98,8 @@ def test_a_flawed_certificate_costs_no_round(secure: Cluster, flaw: Flaw) -> Non
 @pytest.mark.nightly
 @pytest.mark.parametrize(
     "fault",
-    [TlsMismatch("n1"), WrongCertificate("n1", "expired")],
-    ids=lambda one: type(one).__name__,
+    [TlsMismatch("n1"), *(WrongCertificate("n1", flaw) for flaw in _FLAWS)],
+    ids=lambda one: getattr(one, "flaw", type(one).__name__),
 )
 def test_at_the_threshold_without_it_the_chain_goes_on(secure: Cluster, fault: Fault) -> None:
     """
@@ -105,3 +114,61 @@ def test_at_the_threshold_without_it_the_chain_goes_on(secure: Cluster, fault: F
         secure.await_progress(by=8, timeout_s=25)
     secure.await_steady_state(timeout_s=30)
     secure.check(recovered_within(30))
+
+
+@safety
+def no_round_while_nobody_holds_a_threshold(history: History) -> Sequence[Violation]:
+    """
+    While no member is reached by a threshold of partial signatures, its own included, no new round.
+
+    Safety. Source: threshold signatures (Boldyreva 2003). Who is reached by whom is what our own
+    handshakes and dials met, either way for itself: a member whose certificate is not trusted can
+    still hand its own signature to others.
+    """
+    shown, steps = rounds_of(history), real_margin(history)
+    violations: list[Violation] = []
+    tried = False
+    for step, following in pairwise([*steps, None]):
+        if step is None or step.margin >= 0:
+            continue
+        from_s = step.time_s + _SETTLED_S
+        end_s = history.end_s if following is None else following.time_s
+        newest = max((one.number for one in shown if one.time_s <= from_s), default=0)
+        within = [one for one in shown if from_s < one.time_s < end_s]
+        tried = tried or bool(within)
+        violations += [
+            Violation(
+                f"{one.node} showed round {one.number} at {one.time_s:.3f} s, newer than {newest}, "
+                f"while nobody held a threshold ({step.time_s:.3f} to {end_s:.3f} s)",
+                (step.event, *one.events),
+            )
+            for one in within
+            if one.number > newest
+        ][:1]
+    if not tried:
+        raise Inconclusive("nobody was asked while nobody held a threshold")
+    return violations
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("flaw", _FLAWS)
+def test_below_the_threshold_no_flaw_is_overlooked(
+    chaos_cluster: Callable[[System], Cluster], flaw: Flaw
+) -> None:
+    """
+    Goal: two that run and do not trust each other are no threshold of two: no round is made.
+    Runbook: two of three members restart with flawed certificates, the third is killed; six
+        seconds; all are as before.
+    Success: no round meanwhile; afterwards all that are due, none missing, level within 30 s.
+    """
+    group = chaos_cluster(_THREE)
+    with (
+        inject(WrongCertificate("n1", flaw), into=group) as one,
+        inject(WrongCertificate("n2", flaw), into=group) as two,
+        inject(Kill("n3"), into=group) as kill,
+    ):
+        for fault in (one, two, kill):
+            fault.await_felt(timeout_s=15)
+        group.hold(6)
+    group.await_steady_state(timeout_s=30)
+    group.check(no_round_while_nobody_holds_a_threshold, recovered_within(30))
