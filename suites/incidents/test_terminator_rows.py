@@ -29,7 +29,7 @@ from suites.incidents.terminating import (
 
 _PERIOD_S = 3
 _BACK_S = 15.0
-_GENESIS_IN_S = 16.0  # all have started by then, and one once more
+_GENESIS_IN_S = 25.0  # all have started by then, and one once more, on a busy machine too
 
 Take = Callable[[System], Cluster]
 
