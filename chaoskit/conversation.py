@@ -84,8 +84,8 @@ class Conversation:
 
     def ask(self, data: bytes) -> None:
         """The end that opened it says this."""
-        if self.from_its_start and not self._answer and len(self._asked) < _ASKED_BYTES_AT_MOST:
-            self._asked += data
+        if self.from_its_start and not self.turns and len(self._asked) < _ASKED_BYTES_AT_MOST:
+            self._asked += data  # a server of HTTP/2 may have greeted by then
         elif not self.from_its_start and self.mode is None:
             self._asked = bytearray(data)
         self._waits = True

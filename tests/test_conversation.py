@@ -52,6 +52,19 @@ def test_plaintext_stands_when_it_was_answered_with_settings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "mode", "stands"),
+    [(PREFACE + SETTINGS, Mode.PLAINTEXT, True), (hello("h2"), Mode.TLS, False)],
+)
+def test_a_server_may_greet_before_it_is_asked(asked: bytes, mode: Mode, *, stands: bool) -> None:
+    found = Conversation(from_its_start=True)
+    found.answer(SETTINGS)
+    assert (found.mode, found.stands) == (None, False)
+    found.ask(asked[:5])
+    found.ask(asked[5:])
+    assert (found.mode, found.stands, found.met) == (mode, stands, "http/2")
+
+
+@pytest.mark.parametrize(
     ("asked", "answer", "mode", "met"),
     [
         (PREFACE, b"HTTP/1.1 400 Bad Request\r\n", Mode.PLAINTEXT, "http/1"),
