@@ -64,15 +64,7 @@ def test_one_member_of_another_build_costs_no_round(chaos_cluster: Take, chaos_p
     Success: while exactly a threshold runs each round is there a second before the next is due.
     """
     inputs = chaos_plan.inputs
-    system = beacon(
-        4,
-        threshold=3,
-        period_s=_PERIOD_S,
-        catchup_period_s=1,
-        terminated=True,
-        genesis_in_s=_GENESIS_IN_S,
-    )
-    group = chaos_cluster(with_insecure_build(_steady_in_time(system), inputs["to"]))
+    group = chaos_cluster(with_insecure_build(_before_genesis(), inputs["to"]))
     apply(Upgrade("n1", to=inputs["to"] + inputs["build"]), to=group)
     group.await_progress(by=2, timeout_s=2 * _GENESIS_IN_S)
     with inject(Kill("n2"), into=group) as fault:
@@ -93,6 +85,19 @@ def _fronted(system: System, inputs: Mapping[str, str]) -> System:
         return members.beside(placement)
 
     return replace(system, beside=beside)
+
+
+def _before_genesis() -> System:
+    """Four members behind nginx that are up for some time before their first round."""
+    system = beacon(
+        4,
+        threshold=3,
+        period_s=_PERIOD_S,
+        catchup_period_s=1,
+        terminated=True,
+        genesis_in_s=_GENESIS_IN_S,
+    )
+    return _steady_in_time(system)
 
 
 def _steady_in_time(system: System) -> System:
