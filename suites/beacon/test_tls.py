@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from chaoskit.cluster import Cluster
 from chaoskit.errors import Inconclusive
 from chaoskit.fault import Fault, inject
-from chaoskit.history import History
+from chaoskit.handshake import Outcome
+from chaoskit.history import Event, History
 from chaoskit.invariant import Violation, safety
 from chaoskit.liveness import recovered_within
 from chaoskit.system import System
 from faults.kill import Kill
 from faults.tls_mismatch import TlsMismatch, WrongPort
 from faults.wrong_certificate import Flaw, WrongCertificate
-from suites.beacon.margin import real_margin
 from suites.beacon.readings import rounds_of
 from suites.beacon.system import beacon
 
@@ -116,31 +115,59 @@ def test_at_the_threshold_without_it_the_chain_goes_on(secure: Cluster, fault: F
     secure.check(recovered_within(30))
 
 
+def _without_a_threshold(history: History) -> Iterator[tuple[float, float, int]]:
+    """
+    While no member is reached by a threshold of those that run, itself among them.
+
+    From when to when, and by which event. Whose certificate is distrusted is what our own
+    handshakes met, each way for itself: such a member still hands its signature to others.
+    """
+    (threshold,) = {one.value["quorum"] for one in history.of("cluster") if "quorum" in one.value}
+    running: set[str] = set()
+    distrusted: set[tuple[str, str]] = set()
+    since: Event | None = None
+    for event in history.of("state", "handshake"):
+        if event.f == "state":
+            is_up = event.value["state"] == "running"
+            (running.add if is_up else running.discard)(event.process)
+            # it may come back with another certificate
+            distrusted = {way for way in distrusted if way[1] != event.process}
+        else:
+            way = (event.value["source"], event.value["target"])
+            met = event.value["detail"].partition(",")[0]
+            bad = event.type == "fail" and met == Outcome.TLS  # who is not up yet is not distrusted
+            (distrusted.add if bad else distrusted.discard)(way)
+        held = (sum((one, node) not in distrusted for one in running) for node in running)
+        if max(held, default=0) < threshold:
+            since = since or event
+        elif since is not None:
+            yield since.time_s, event.time_s, since.index
+            since = None
+    if since is not None:
+        yield since.time_s, history.end_s, since.index
+
+
 @safety
 def no_round_while_nobody_holds_a_threshold(history: History) -> Sequence[Violation]:
     """
     While no member is reached by a threshold of partial signatures, its own included, no new round.
 
-    Safety. Source: threshold signatures (Boldyreva 2003). Who is reached by whom is what our own
-    handshakes and dials met, either way for itself: a member whose certificate is not trusted can
-    still hand its own signature to others.
+    Safety. Source: threshold signatures (Boldyreva 2003), fewer shares than the threshold sign
+    nothing. Accused is a round newer than all that were shown until 1.5 s after that began.
     """
-    shown, steps = rounds_of(history), real_margin(history)
+    shown = rounds_of(history)
     violations: list[Violation] = []
     tried = False
-    for step, following in pairwise([*steps, None]):
-        if step is None or step.margin >= 0:
-            continue
-        from_s = step.time_s + _SETTLED_S
-        end_s = history.end_s if following is None else following.time_s
+    for start_s, end_s, cause in _without_a_threshold(history):
+        from_s = start_s + _SETTLED_S
         newest = max((one.number for one in shown if one.time_s <= from_s), default=0)
         within = [one for one in shown if from_s < one.time_s < end_s]
         tried = tried or bool(within)
         violations += [
             Violation(
                 f"{one.node} showed round {one.number} at {one.time_s:.3f} s, newer than {newest}, "
-                f"while nobody held a threshold ({step.time_s:.3f} to {end_s:.3f} s)",
-                (step.event, *one.events),
+                f"while nobody held a threshold ({start_s:.3f} to {end_s:.3f} s)",
+                (cause, *one.events),
             )
             for one in within
             if one.number > newest
