@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from chaoskit.rehearsal_plan import RehearsalPlan, RehearsalStep, StepKind, named
 from chaoskit.rehearsal_step import Taken, WayBack
 from chaoskit.system import System
-from chaoskit.verdict import Reason, Verdict, leading
+from chaoskit.verdict import Reason, Verdict, decide, leading
 
 DECISIONS = {Verdict.PASS: "GO", Verdict.FAIL: "NO-GO"}
 
@@ -146,17 +146,24 @@ def not_tried(plan: RehearsalPlan, taken: Sequence[Taken], system: System) -> li
     return found
 
 
-def failure_lines(failed: Taken, back: Taken | None, folder: str) -> list[str]:
-    """Why it is no GO: step, member, versions before and after, evidence, and the way back."""
+def failure_lines(
+    failed: Taken, back: Taken | None, folder: str, *, whole: Sequence[Reason]
+) -> list[str]:
+    """
+    Why it is no GO: step, member, versions before and after, evidence, and the way back.
+
+    `whole` are the reasons against the rehearsal, of which the word comes: the step's, and what
+    came of putting the member back.
+    """
     step = failed.step
-    first = leading(failed.verdict.reasons)
     which = f"step {step.number}"
     if failed.move is not None:
         who = named(failed.member, failed.role)
         which += (
             f": {who} at {failed.move.target}" if failed.move.held else f": {who} {failed.move}"
         )
-    lines = [f"{decision(failed.verdict.verdict)}  {which}"]
+    first = leading(whole)
+    lines = [f"{decision(decide(whole))}  {which}"]
     if first is not None:
         lines.append(f"       {first.by}: {first.text}")
     also = first_of_each(failed.verdict.reasons)

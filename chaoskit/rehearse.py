@@ -360,7 +360,8 @@ def _conclude(
     """The decision and what it rests on."""
     verdict = course.verdict()
     if course.failed is not None:
-        for line in failure_lines(course.failed, course.put_back, str(folder)):
+        whole = course.reasons()
+        for line in failure_lines(course.failed, course.put_back, str(folder), whole=whole):
             say(line)
         closed = closed_ways(course.taken)
         if plan.request.rollback and course.failed.step.kind is StepKind.ROLLBACK and closed:

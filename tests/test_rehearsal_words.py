@@ -79,7 +79,8 @@ def test_a_failure_names_step_member_versions_exits_and_the_way_back() -> None:
     gone = Exit("s2", 4.0, 2, "panic: what is that")
     failed = upgraded(2, "s1", verdict=broken_step(), move=bad, exits=(gone,), ways_back=())
     back = Taken(failed.step, "s1", "", verdict(), Move("1.4.7", "1.3.9", 0.5))
-    text = "\n".join(failure_lines(failed, back, "runs/x"))
+    whole = failed.verdict.reasons
+    text = "\n".join(failure_lines(failed, back, "runs/x", whole=whole))
     for part in (
         "NO-GO  step 2: s1 (follower) 1.3.9 -> 1.4.7: exit 2",
         "panic: no",
@@ -90,7 +91,7 @@ def test_a_failure_names_step_member_versions_exits_and_the_way_back() -> None:
     ):
         assert part in text
     lost = replace(back, exits=(gone,))
-    assert "way back DOES NOT HOLD" in "\n".join(failure_lines(failed, lost, "runs/x"))
+    assert "way back DOES NOT HOLD" in "\n".join(failure_lines(failed, lost, "runs/x", whole=whole))
 
 
 def fails(by: str) -> Reason:
@@ -101,7 +102,7 @@ def test_every_promise_that_a_step_broke_is_named_once() -> None:
     unknown = Reason(Verdict.UNKNOWN, "never_tried", "no evidence")
     reasons = (fails("links_heal"), fails("links_heal"), unknown, fails("keys_load"))
     failed = upgraded(2, "s1", verdict=verdict(*reasons))
-    text = "\n".join(failure_lines(failed, None, "runs/x"))
+    text = "\n".join(failure_lines(failed, None, "runs/x", whole=reasons))
     assert text.count("links_heal: it did not") == 1
     assert text.count("keys_load: it did not") == 1
     assert "never_tried" not in text
@@ -123,9 +124,18 @@ def test_a_control_tells_what_the_vintage_had_to_do_with_it() -> None:
     assert second.strip() == "links_heal: the machine stalled"
 
 
+def test_the_word_is_the_rehearsal_s_and_not_the_step_s_alone() -> None:
+    slow = Reason(Verdict.INFRA, "links_heal", "the machine stalled")
+    gone = Reason(Verdict.FAIL, "no_unexpected_exit", "s1 exited", (1,), Kind.SAFETY)
+    failed = upgraded(2, "s1", verdict=verdict(slow))
+    first, second, *_ = failure_lines(failed, None, "runs/x", whole=(slow, gone))
+    assert first.startswith("NO-GO  step 2")
+    assert second.strip() == "no_unexpected_exit: s1 exited"
+
+
 def test_a_member_without_a_role_has_none_in_its_line() -> None:
     assert "s1  1.3.9 -> 1.4.7" in step_line(upgraded(2, "s1", role=""))
-    assert "()" not in "\n".join(failure_lines(upgraded(2, "s1", role=""), None, "runs/x"))
+    assert "()" not in "\n".join(failure_lines(upgraded(2, "s1", role=""), None, "x", whole=()))
 
 
 def test_the_runbook_names_what_an_operator_changes() -> None:
