@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from chaoskit import fault
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, InvariantViolated
 from chaoskit.experiment import Experiment, summary
@@ -135,8 +134,6 @@ def test_a_lie_is_never_a_pass(
     if way is Way.NO_HEAL:
         module = importlib.import_module(type(case.thing).__module__)
         monkeypatch.setattr(module, "_WITHIN_S", NO_HEAL_S[case.kind])
-        # Nobody but the one that is not healed starts here: no other's time to start is waited for.
-        monkeypatch.setattr(fault, "_on_their_way_up_s", lambda *_: 0.0)
     cluster = bench.cluster(case.kind)
     verdict = experiment_on(cluster, case, way)
     record_property(
