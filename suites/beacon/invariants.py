@@ -184,14 +184,9 @@ def future_rounds_are_refused(history: History) -> Sequence[Violation]:
     ]
     if not said:
         raise Inconclusive("nobody answered a question for a round that is not due")
-    served = [one for one in rounds_of(history) if history_kind(history, one) == "ahead"]
+    answers = {event.index for event in asked}
+    served = [one for one in rounds_of(history) if one.events[-1] in answers]
     return _early(history, served, "") if served else ()
-
-
-def history_kind(history: History, shown: Shown) -> str:
-    """By which kind of event a round was shown."""
-    kinds = {event.index: event.f for event in history.of("ahead", "get", "observe")}
-    return kinds.get(shown.events[-1], "")
 
 
 @safety
