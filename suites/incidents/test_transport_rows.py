@@ -38,6 +38,8 @@ _RESTARTED_S = 12.0
 _NAMED_S = 5.0
 _UP_S = 15.0
 _DECIDED_S = 150.0
+_OWED = 5
+"""Rounds before the fault, some of which are owed in time: after it the test may end too soon."""
 _BARE = "nothing"
 """What stands before a member that serves its peers itself, which a v2 does in plaintext."""
 _SLOW = beacon(
@@ -102,12 +104,14 @@ def test_a_member_that_cannot_serve_tls_is_refused(
 ) -> None:
     """
     Goal: where members are to speak TLS, one that cannot serve it joins nobody in plaintext.
-    Runbook: of three behind nginx, whose files say that n1 does without TLS, n1 restarts with
-        nothing before it; then the others restart, one after the other, and dial it anew.
+    Runbook: of three behind nginx, whose files say that n1 does without TLS, five rounds are made;
+        n1 restarts with nothing before it; then the others restart, one after the other, and dial
+        it anew.
     Success: no connection in plaintext; who met plaintext at n1 names it from 5 s later on.
     """
     del chaos_plan
     group = chaos_cluster(_without_tls("n1", at_genesis_in_s=_GENESIS_IN_S))
+    group.await_progress(by=_OWED, timeout_s=_UP_S)
     with tapped(group):
         apply(Reconfigure("n1", {FRONT: _BARE}), to=group)
         _await_listening(group, "n1", Outcome.PLAINTEXT)
@@ -122,12 +126,14 @@ def test_a_chain_that_fell_behind_reaches_the_present(
 ) -> None:
     """
     Goal: once all is whole again, a chain that stood still catches up faster than time passes.
-    Runbook: behind nginx, with a period of 3 s, every link is cut and all four members restart, as
-        for A5; the links are healed; then those restart whom the plan says, one after the other.
+    Runbook: behind nginx, with a period of 3 s, five rounds are made; every link is cut and all
+        four members restart, as for A5; the links are healed; then those restart whom the plan
+        says, one after the other.
     Success: in the present within 1.5 * H * c / (1 - c / P) + 5 * P of the end of the back-off.
     """
     group = chaos_cluster(_SLOW)
     promise = the_chain_reaches_the_present(catchup_period_s=1)
+    group.await_progress(by=_OWED, timeout_s=60)
     with tapped(group):
         with (
             inject(Isolate("n1", style="refused"), into=group),
