@@ -72,7 +72,7 @@ toxiproxy: packages
 	@docker/toxiproxy.sh >/dev/null
 
 # A host without a C compiler sets no clocks (code 3), and has been told so.
-clock:
+clock: packages
 	@docker/clock.sh >/dev/null $(UNLESS_NO_ENGINE)
 
 base: packages engine
