@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tarfile
 import os
 import stat
 from dataclasses import replace
@@ -143,6 +144,35 @@ def test_a_changed_archive_is_refused(store: Store, tmp_path: Path) -> None:
     )
     with pytest.raises(ChaosError, match=r"its content has another hash now.*make it again"):
         store.lay_out(vintage, empty(tmp_path / "new"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../b/outside", tarfile.REGTYPE),
+        ("deep/../../outside", tarfile.REGTYPE),
+        ("/outside", tarfile.REGTYPE),
+        ("link/outside", tarfile.REGTYPE),
+        ("pipe", tarfile.FIFOTYPE),
+        ("hard", tarfile.LNKTYPE),
+    ],
+)
+def test_an_archive_that_leads_out_of_its_folder_is_refused(
+    store: Store, tmp_path: Path, name: str, kind: bytes
+) -> None:
+    vintage = store.add(LEFT, left_behind(tmp_path / "old"))
+    archive = store.folder / vintage.digest / "a.tar.gz"
+    with tarfile.open(archive, "w:gz") as written:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, ".."
+        written.addfile(link)
+        entry = tarfile.TarInfo(name)
+        entry.type = kind
+        written.addfile(entry)
+    folders = empty(tmp_path / "new")
+    with pytest.raises(ChaosError, match=r"a\.tar\.gz: .* is not what belongs into a data folder"):
+        store.lay_out(vintage, folders)
+    assert not any(folders["a"].iterdir())
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 10, 200])
