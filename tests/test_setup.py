@@ -45,6 +45,7 @@ class Host:
     def program(self, name: str, script: str) -> None:
         """Put a program before the real one; it notes its call first."""
         file = self.folder / "bin" / name
+        file.unlink(missing_ok=True)  # a link of `without`: nothing is written through it
         note = f'echo "{name} $*" >>{self.folder}/calls'
         file.write_text(f"#!/bin/bash\n{note}\n{script}\n")
         file.chmod(0o755)
@@ -85,6 +86,19 @@ class Host:
 def host(tmp_path: Path) -> Host:
     (tmp_path / "bin").mkdir()
     return Host(tmp_path)
+
+
+def test_a_program_of_the_tests_replaces_no_real_one(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = host.folder / "real"
+    real.mkdir()
+    (real / "docker").write_text("the client")
+    monkeypatch.setenv("PATH", str(real))
+    host.without("apt-get")
+    host.program("docker", "true")
+    assert (real / "docker").read_text() == "the client"
+    assert (host.folder / "bin" / "docker").read_text().startswith("#!/bin/bash")
 
 
 # ---- the engine
