@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import tarfile
 import os
 import stat
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
