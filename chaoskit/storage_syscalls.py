@@ -88,8 +88,8 @@ def allocated_prefix_bytes(descriptor: int, offset: int, size_bytes: int) -> int
     Blocks preallocated and never written count as allocated, also beyond the file's end: writing
     them takes no space (SEEK_HOLE cannot tell them from holes; FIEMAP can:
     Documentation/filesystems/fiemap.rst). One call, so a range in more than 16 extents is answered
-    short. Where the file system has no FIEMAP (tmpfs), a file counts as allocated up to its end
-    when it has as many blocks as its size needs, else not at all.
+    short. Where the file system has no FIEMAP (tmpfs), a file that has as many blocks as its size
+    needs counts as allocated as far as they reach, any other one not at all.
     """
     request = bytearray(_FIEMAP_HEADER.size + _EXTENTS_ASKED * _FIEMAP_EXTENT.size)
     _FIEMAP_HEADER.pack_into(request, 0, offset, size_bytes, 0, 0, _EXTENTS_ASKED, 0)
@@ -99,7 +99,8 @@ def allocated_prefix_bytes(descriptor: int, offset: int, size_bytes: int) -> int
         if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY):
             raise
         status = os.fstat(descriptor)
-        allocated_to = status.st_size if status.st_blocks * 512 >= status.st_size else 0
+        blocks_bytes = status.st_blocks * 512
+        allocated_to = blocks_bytes if blocks_bytes >= status.st_size else 0
         return max(0, min(size_bytes, allocated_to - offset))
     mapped = _FIEMAP_HEADER.unpack_from(request, 0)[3]
     reached = offset

@@ -17,10 +17,11 @@ BLOCK = 4096
 
 
 def _has_extents(path: Path) -> bool:
-    """Whether the file system under `path` tells preallocated blocks from holes."""
+    """Whether the file system under `path` tells where in a file its blocks are."""
     file = path / "extents"
     with file.open("wb") as opened:
         Syscalls().allocate(opened.fileno(), KEEP_SIZE, 0, BLOCK)
+        os.ftruncate(opened.fileno(), 2 * BLOCK)
         return allocated_prefix_bytes(opened.fileno(), 0, BLOCK) == BLOCK
 
 
