@@ -59,7 +59,8 @@ def check(points: Sequence[Point], *, reaped: bool) -> None:
         # Killed before the reaper was started, only the journal can be left.
         for point in points:
             assert all(one.startswith("file ") for one in point.after_reaper), point.row()
-    # The test would prove nothing if nothing had been there.
+    # The test would prove nothing if nothing had been there. A living reaper may be quicker than our
+    # look, so that all of it is there at these boundaries is shown where the reaper died first.
     kinds = {thing.split(" ")[0] for point in points for thing in point.at_kill}
     assert kinds >= {"file"}
 
@@ -89,7 +90,8 @@ def test_killed_at_every_boundary_on_the_host(
     if why_unavailable():
         say.append(f"not tried: mount, host rule: {why_unavailable()}")
     else:
-        assert kinds == {"file", "folder", "process", "mount", "rule"}
+        everything = {"file", "folder", "process", "mount", "rule"}
+        assert kinds == everything if how == "reaper first" else {"file"} < kinds <= everything
     assert [path.name for path in ground.state.iterdir()] == [".sweep.lock"]
     assert list(ground.scratch.iterdir()) == []
 
@@ -108,7 +110,8 @@ def test_killed_at_every_boundary_on_the_engine(
     say += table(points, f"engine, {how} killed", began_s)
     check(points, reaped=how != "reaper first")
     kinds = {thing.split(" ")[0] for point in points for thing in point.at_kill}
-    assert kinds == {"file", "network", "volume", "container"}
+    everything = {"file", "network", "volume", "container"}
+    assert kinds == everything if how == "reaper first" else {"file"} < kinds <= everything
 
 
 @pytest.mark.engine
