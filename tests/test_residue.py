@@ -59,8 +59,8 @@ def check(points: Sequence[Point], *, reaped: bool) -> None:
         # Killed before the reaper was started, only the journal can be left.
         for point in points:
             assert all(one.startswith("file ") for one in point.after_reaper), point.row()
-    # The test would prove nothing if nothing had been there. A living reaper may be quicker than our
-    # look, so that all of it is there at these boundaries is shown where the reaper died first.
+    # The test would prove nothing if nothing had been there. A living reaper may be quicker than
+    # our look, so that all of it is there is shown where the reaper died first.
     kinds = {thing.split(" ")[0] for point in points for thing in point.at_kill}
     assert kinds >= {"file"}
 
