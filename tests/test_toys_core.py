@@ -345,3 +345,26 @@ def test_one_busy_node_finds_another_leader_though_the_third_still_believes_in_t
     assert world.attempts[-1].outcome is Outcome.DONE
     unknown = [one for one in world.attempts if one.outcome is not Outcome.DONE]
     assert len(unknown) <= 1, "only the operation that met the lost leader may suffer"
+
+
+@pytest.mark.parametrize("way", ["all killed", "the leader killed"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_node_whose_log_is_behind_is_served_by_one_that_had_nothing_to_do(
+    way: str, seed: int
+) -> None:
+    world = World(NODES[:3], seed, {})
+    world.ask("n1", Operation(*PUT), lambda: None)
+    world.run(0.5)
+    world.isolate("n2")
+    world.ask("n1", Operation("put", "k", "what n2 lacks"), lambda: None)
+    world.run(1.0)
+    for name in world.places if way == "all killed" else ["n1"]:
+        world.kill(name)
+    world.heal()
+    if way == "the leader killed":
+        world.kill("n1")
+    world.ask("n2", Operation("get", "k"), lambda: None)
+    world.run(3.0)
+    assert [one.outcome for one in world.attempts] == [Outcome.DONE] * 3
+    assert world.attempts[-1].result == {"value": "what n2 lacks"}
+    assert world.violations == []

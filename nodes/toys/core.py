@@ -9,9 +9,10 @@ Rules, after "In search of an understandable consensus algorithm" (Ongaro, Ouste
 * An entry is agreed when a majority holds it and its term is the leader's own; an operation is
   answered when its entry is agreed, reads too, so that all are linearizable.
 * There are no heartbeats and no election timers. A node that holds a client's operation and knows
-  no leader it can reach starts an election; a leader sends entries when operations come, when a
-  follower's reply shows that it lacks some, and while operations wait. LINGER_S after the last
-  operation ended or came the core asks for no tick any more, so an idle cluster is silent.
+  no leader it can reach starts an election; who is asked for its vote by a node whose log is
+  behind its own, which cannot win, starts one too; a leader sends entries when operations come,
+  when a follower's reply shows that it lacks some, and while operations wait. LINGER_S after the
+  last operation ended or came the core asks for no tick any more, so an idle cluster is silent.
 * A trial vote comes before a vote, so that a node that was cut off does not disturb the others. It
   is refused, with the leader's name, by whoever knows a leader that the candidate has not tried.
 * What is answered "refused" had no effect and never will; whatever else did not end is "unknown".
@@ -24,7 +25,7 @@ from random import Random
 from typing import Any
 
 from nodes.toys.behaviours import Behaviour
-from nodes.toys.leadership import Election, Leadership
+from nodes.toys.leadership import JITTER_S, Candidacy, Leadership
 from nodes.toys.log import Durable, Registers
 from nodes.toys.messages import (
     Answer,
@@ -48,8 +49,6 @@ from nodes.toys.messages import (
 from nodes.toys.waiting import Wait, Waiting
 
 OPERATION_S = 1.5
-ROUND_S = (0.15, 0.30)
-JITTER_S = 0.05
 REDIAL_S = (0.05, 0.10)
 LINGER_S = 1.0
 RECENT_HEIGHTS = 16
@@ -83,16 +82,14 @@ class Core:
         self._effects: list[Effect] = []
         self._waiting = Waiting()
         self._leadership: Leadership | None = None
-        self._election: Election | None = None
-        self._next_round_s = 0.0
+        self._candidacy = Candidacy(random)
         self._linger_until_s = 0.0
-        self._lost: set[str] = set()
         self._unheard: set[str] = set()
 
     @property
     def role(self) -> str:
         """leader, candidate or follower."""
-        other = "candidate" if self._election else "follower"
+        other = "candidate" if self._candidacy.election else "follower"
         return "leader" if self.leader == self.name else other
 
     def status(self) -> Mapping[str, Any]:
@@ -203,21 +200,18 @@ class Core:
     # Leaders: known by their entries, by hearsay, or lost.
 
     def _lose(self, leader: str) -> None:
-        self._lost.add(leader)
+        self._candidacy.lose(leader, self._now_s)
         self.leader = ""
-        self._next_round_s = max(
-            self._next_round_s, self._now_s + self._random.uniform(0, JITTER_S)
-        )
 
     def _believe(self, leader: str, term: int) -> None:
-        known = leader in self.others and leader not in self._lost
+        known = leader in self.others and leader not in self._candidacy.lost
         if known and not self.leader and term >= self._durable.term:
             self.leader = leader
-            self._election = None
+            self._candidacy.election = None
 
     def _follow(self, leader: str) -> None:
         self.leader = leader
-        self._election = None
+        self._candidacy.election = None
         self._leadership = None
         waits, self._waiting.appended = self._waiting.appended, {}
         for wait in waits.values():
@@ -267,39 +261,40 @@ class Core:
         else:
             self._waiting.held[wait.number] = wait
 
-    # Elections: only while an operation is held and no leader is known.
+    # Elections: only while an operation is held, here or where none can win, and no leader known.
+
+    def _stands(self) -> bool:
+        urged = self._now_s < self._candidacy.urged_until_s
+        return not self.leader and (bool(self._waiting.held) or urged)
 
     def _campaign(self) -> None:
-        if not self._waiting.held or self.leader:
-            self._election = None
-        elif self._now_s >= self._next_round_s:
+        if not self._stands():
+            self._candidacy.election = None
+        elif self._now_s >= self._candidacy.next_round_s:
             self._round(trial=True)
 
     def _round(self, *, trial: bool) -> None:
-        self._next_round_s = self._now_s + self._random.uniform(*ROUND_S)
         term = self._durable.term + 1
         if not trial:
             self._durable.term, self._durable.vote = term, self.name
             self._keep("term", term, self.name)
-        self._election = Election(self.number(), trial, {self.name})
-        last = self._log.last
-        ballot = Ballot(
-            self._election.number, term, last, self._log.term(last), trial, tuple(self._lost)
-        )
+        election = self._candidacy.round(self.number(), self.name, self._now_s, trial=trial)
+        last, lost = self._log.last, tuple(self._candidacy.lost)
+        ballot = Ballot(election.number, term, last, self._log.term(last), trial, lost)
         for other in self.others:
             self._send(other, ballot)
         self._count()
 
     def _count(self) -> None:
-        election = self._election
+        election = self._candidacy.election
         if election is None or len(election.votes) < self._majority():
             return
         if election.trial:
             self._round(trial=False)
             return
-        self._election = None
+        self._candidacy.election = None
         self.leader = self.name
-        self._lost.clear()
+        self._candidacy.lost.clear()
         self._leadership = Leadership(self.others, self._durable)
         self._place()
 
@@ -316,6 +311,9 @@ class Core:
         if ballot.trial:
             if self.leader not in {"", source, *ballot.lost}:
                 leader = self.leader
+            elif not granted and self.leader != self.name:
+                self._candidacy.urge(self.leader, self._now_s)
+                self.leader = ""
             granted = granted and ballot.term > self._durable.term
             granted = granted and not leader and self.leader != self.name
         else:
@@ -327,10 +325,10 @@ class Core:
         self._send(source, BallotReply(ballot.number, self._durable.term, granted, leader))
 
     def _ballot_reply(self, source: str, reply: BallotReply) -> None:
-        if self._election is None or self._election.number != reply.number:
+        if self._candidacy.election is None or self._candidacy.election.number != reply.number:
             return
         if reply.granted:
-            self._election.votes.add(source)
+            self._candidacy.election.votes.add(source)
             self._count()
         else:
             self._believe(reply.leader, reply.term)
@@ -343,7 +341,7 @@ class Core:
             return Fit.BEHIND, self._log.last
         if self.leader == self.name:
             return Fit.DIVERGED, agreed
-        self._lost.clear()
+        self._candidacy.lost.clear()
         self._follow(source)
         fit, have = self._log.fit(message.previous_index, message.previous_term, agreed)
         if fit is Fit.MATCHED:
@@ -385,8 +383,8 @@ class Core:
 
     def _next_wake(self) -> float | None:
         times = list(self._waiting.deadlines_s())
-        if self._waiting.held and not self.leader:
-            times.append(self._next_round_s)
+        if self._stands():
+            times.append(self._candidacy.next_round_s)
         elif self._waiting.held:
             times += [wait.not_before_s for wait in self._waiting.held.values()]
         if self._leadership and (self._waiting.appended or self._now_s < self._linger_until_s):

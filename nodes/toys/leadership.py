@@ -8,13 +8,16 @@ Refuses: terms, elections and what is done when entries are agreed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random
 
 from nodes.toys.log import Durable
 from nodes.toys.messages import Append, AppendReply, Fit
 
 ENTRIES_AT_ONCE = 256
 DIVERGED_PAUSE_S = 0.3
+ROUND_S = (0.15, 0.30)
+JITTER_S = 0.05
 
 
 @dataclass(slots=True)
@@ -24,6 +27,42 @@ class Election:
     number: int
     trial: bool
     votes: set[str]
+
+
+@dataclass(slots=True)
+class Candidacy:
+    """
+    A node's chances of leading: the leaders it has lost, and when it may ask for votes.
+
+    `urged_until_s`: until when it stands though no operation is held here, for one that is held
+    at a node whose log is behind, which nobody will vote for.
+    """
+
+    random: Random
+    lost: set[str] = field(default_factory=set)
+    election: Election | None = None
+    next_round_s: float = 0.0
+    urged_until_s: float = 0.0
+
+    def hesitate(self, now_s: float) -> None:
+        """Begin no round at once: whoever noticed the same would begin at the same moment."""
+        self.next_round_s = max(self.next_round_s, now_s + self.random.uniform(0, JITTER_S))
+
+    def lose(self, leader: str, now_s: float) -> None:
+        """Go by this leader no more."""
+        self.lost.add(leader)
+        self.hesitate(now_s)
+
+    def urge(self, leader: str, now_s: float) -> None:
+        """Stand as long as one round of votes may take; go by `leader` ("" for none) no more."""
+        self.urged_until_s = now_s + ROUND_S[1]
+        self.lose(leader, now_s)
+
+    def round(self, number: int, name: str, now_s: float, *, trial: bool) -> Election:
+        """Begin a round, with the node's own vote."""
+        self.next_round_s = now_s + self.random.uniform(*ROUND_S)
+        self.election = Election(number, trial, {name})
+        return self.election
 
 
 @dataclass(slots=True)
