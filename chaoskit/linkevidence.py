@@ -43,14 +43,24 @@ def _told(*, present: bool, gone: bool, detail: str) -> Sighting:
     return Sighting(present, detail)
 
 
-def cannot_pass(cluster: Cluster, link: Link) -> Probe:
-    """Seen when a question of ours on the link is refused, reset or never answered."""
+def cannot_pass(cluster: Cluster, link: Link, shape: Shape) -> Probe:
+    """
+    Seen when a question of ours on the link meets what this shape does to it.
 
-    def look() -> Sighting:
+    Where the shape refuses dials it has to be refused: silence is what a starved machine has too.
+    Elsewhere it must not be answered.
+    """
+
+    def refused() -> Sighting:
+        met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
+        return _told(present=met.kind is Outcome.REFUSED, gone=met.answered, detail=str(met))
+
+    def unanswered() -> Sighting:
         met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
         return Sighting(not met.answered, str(met))
 
-    return Probe(f"a question on {link.name}", lasting(look), link.name)
+    look = refused if shape.disabled else lasting(unanswered)
+    return Probe(f"a question on {link.name}", look, link.name)
 
 
 def never_answered(cluster: Cluster, link: Link) -> Probe:

@@ -65,7 +65,7 @@ class FlappingLinks:
             if cluster.mesh.tampered_with(link.name):
                 raise NotApplicable(f"another fault lies on {link.name}: whose doing is a change?")
         met = packets_met(cluster, {link.name: refused() for link in links})
-        looks = [cannot_pass(cluster, link) for link in links]
+        looks = [cannot_pass(cluster, link, refused()) for link in links]
         with _Flapper(cluster, looks, self.downs) as flapper:
             yield Witness(
                 probes=[flapper.seen_flapping(one) for one in looks],

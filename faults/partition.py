@@ -46,7 +46,7 @@ def _cut(cluster: Cluster, shapes: Mapping[str, Shape], links: Sequence[Link]) -
         raise NotApplicable("other faults lie on each of its links: it could not be told from them")
     with cluster.mesh.shaped(shapes):
         yield Witness(
-            probes=[cannot_pass(cluster, link) for link in untouched],
+            probes=[cannot_pass(cluster, link, shapes[link.name]) for link in untouched],
             meters=[packets_met(cluster, shapes)],
             within_s=_WITHIN_S,
         )

@@ -47,6 +47,7 @@ def run(path: Path, *names: str) -> tuple[int, list[str]]:
 def table(lines: Sequence[str]) -> dict[str, str]:
     """What became of each group, by the last lines."""
     told = lines[lines.index("---- groups") + 1 :]
+    told = told[: told.index("")] if "" in told else told
     assert re.fullmatch(r"all +[0-9.]+ s", told[-1])
     found = (re.fullmatch(r"(\S+) +[0-9.]+ s of +[0-9]+ s   (.*)", one) for one in told[:-1])
     return {one[1]: one[2] for one in found if one is not None}
@@ -91,6 +92,27 @@ def test_every_group_runs_after_one_that_failed_and_the_code_says_so(tmp_path: P
     assert code == 1
     assert table(lines) == {"bad": "FAILED (7)", "good": "ok", "last": "ok"}
     assert "done" in lines
+
+
+def test_what_failed_and_how_is_told_at_the_very_end(tmp_path: Path) -> None:
+    said = (
+        "%s; echo; seq 99; echo 'E   AssertionError: three'; seq 99; echo 'FAILED test_x'; exit 1"
+    )
+    groups = (
+        f"a|tests|5|{said % 'echo ___ test_x ___'}",
+        "a|good|5|echo FAILED no more",
+        "b|other|5|seq 99; echo went wrong; exit 3",
+    )
+    code, lines = run(script(tmp_path, *groups))
+    assert code == 1
+    at = lines.index("---- what failed in tests")
+    assert lines[at + 1 : at + 4] == [
+        "___ test_x ___",
+        "E   AssertionError: three",
+        "FAILED test_x",
+    ]
+    assert lines[at + 5] == "---- what failed in other"
+    assert (lines[at + 6], lines[-1], len(lines)) == ("71", "went wrong", at + 36)
 
 
 def test_a_group_that_takes_too_long_is_ended_and_the_others_go_on(tmp_path: Path) -> None:

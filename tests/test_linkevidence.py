@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -169,7 +170,11 @@ MET = {
 @pytest.mark.parametrize(
     ("make", "shown"),
     [
-        (cannot_pass, {"closed", "refused", "timed_out", "unreachable", "reset"}),
+        (partial(cannot_pass, shape=refused()), {"refused"}),
+        (
+            partial(cannot_pass, shape=dropped()),
+            {"closed", "refused", "timed_out", "unreachable", "reset"},
+        ),
         (never_answered, {"timed_out", "unreachable"}),
         (is_reset, {"reset"}),
     ],
