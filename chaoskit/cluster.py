@@ -166,7 +166,10 @@ class Cluster:
 
     def _settings(self) -> dict[str, str]:
         """Those asked for, on top of those with which the data were made."""
-        return {**(self._vintage.settings if self._vintage else {}), **dict(self.setting.settings)}
+        return {
+            **(self._vintage.left.settings if self._vintage else {}),
+            **dict(self.setting.settings),
+        }
 
     def _endpoints(self) -> dict[str, Endpoint]:
         return endpoints(self.system, self.backend.layout)

@@ -129,7 +129,7 @@ class Workshop:
 
     def _lay_out(self, vintage: Vintage, nodes: Iterable[str], owner: tuple[int, int]) -> None:
         """Put what an old release left into the data folders, for the nodes to own."""
-        for secret in vintage.hidden:
+        for secret in vintage.left.hidden:
             self._hidden.append(secret)
             self._keep_secret(secret, f"vintage {vintage.name}")
         folders = {name: self.scratch / name / "data" for name in nodes}

@@ -220,9 +220,9 @@ def _vintage_of(system: System, setting: Setting) -> Vintage | None:
     if not setting.vintage:
         return None
     vintage = Store(default_folder()).find(setting.vintage)
-    if vintage.system != system.name:
+    if vintage.left.system != system.name:
         raise UsageError(
-            f"vintage {vintage.name} was left by {vintage.system} {vintage.release}: "
+            f"vintage {vintage.name} was left by {vintage.left.system} {vintage.left.release}: "
             f"{system.name} cannot start on it"
         )
     return vintage

@@ -38,31 +38,56 @@ _BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Vintage:
+class Left:
     """
-    What is known of stored data folders.
+    What is known of a stopped cluster that left data folders, and that its files cannot tell.
 
     Attributes
     ----------
-    digest: SHA-256 of the content, 64 hex digits: of every node's paths, modes and bytes.
     system, release, image: who left it; `image` is the digest of what ran.
     made_utc: when, ISO 8601.
     settings: those that the cluster ran with, on top of the system's own.
     progress: what each node last showed before it was stopped; None where it showed none.
-    size_bytes: of all files, unpacked.
-    hidden: the keys and shares in it, as bytes, that no log may have.
+    hidden: the keys and shares in the data, as bytes, that no log may have.
 
     """
 
-    digest: str
     system: str
     release: str
     image: str
     made_utc: str
     settings: Mapping[str, str]
     progress: Mapping[str, int | None]
-    size_bytes: int
     hidden: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def document(self) -> dict[str, Any]:
+        """JSON values for the store: the hidden ones among them, in hex."""
+        return {
+            "system": self.system,
+            "release": self.release,
+            "image": self.image,
+            "made_utc": self.made_utc,
+            "settings": dict(self.settings),
+            "progress": dict(self.progress),
+            "hidden": [one.hex() for one in self.hidden],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Vintage:
+    """
+    Stored data folders: who `left` them, and what the files themselves tell.
+
+    Attributes
+    ----------
+    digest: SHA-256 of the content, 64 hex digits: of every node's paths, modes and bytes.
+    size_bytes: of all files, unpacked.
+
+    """
+
+    digest: str
+    size_bytes: int
+    left: Left
 
     @property
     def name(self) -> str:
@@ -71,32 +96,27 @@ class Vintage:
 
     def line(self) -> str:
         """One line for people."""
+        left = self.left
         return (
-            f"{self.name}  {self.system} {self.release}, {len(self.progress)} nodes, "
-            f"{self.size_bytes / 1e6:.1f} MB, made {self.made_utc}"
+            f"{self.name}  {left.system} {left.release}, {len(left.progress)} nodes, "
+            f"{self.size_bytes / 1e6:.1f} MB, made {left.made_utc}"
         )
 
     def told(self) -> dict[str, Any]:
         """What a history says of it: where from, and how far each node had come."""
         return {
             "digest": self.digest,
-            "release": self.release,
-            "progress": dict(self.progress),
+            "release": self.left.release,
+            "progress": dict(self.left.progress),
         }
 
     def document(self) -> dict[str, Any]:
-        """JSON values for the store: the hidden ones among them, in hex."""
+        """JSON values for the store."""
         return {
             "schema": SCHEMA,
             "digest": self.digest,
-            "system": self.system,
-            "release": self.release,
-            "image": self.image,
-            "made_utc": self.made_utc,
-            "settings": dict(self.settings),
-            "progress": dict(self.progress),
             "size_bytes": self.size_bytes,
-            "hidden": [one.hex() for one in self.hidden],
+            **self.left.document(),
         }
 
     @classmethod
@@ -104,17 +124,16 @@ class Vintage:
         """From the store. Raises UsageError, naming the file, for one that cannot be read."""
         document = read_document(path, what="vintage", schema=SCHEMA)
         try:
-            return cls(
-                digest=document["digest"],
+            left = Left(
                 system=document["system"],
                 release=document["release"],
                 image=document["image"],
                 made_utc=document["made_utc"],
                 settings=document["settings"],
                 progress=document["progress"],
-                size_bytes=document["size_bytes"],
                 hidden=tuple(bytes.fromhex(one) for one in document["hidden"]),
             )
+            return cls(document["digest"], document["size_bytes"], left)
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{path} is no vintage: {error!r}") from error
 
@@ -122,19 +141,6 @@ class Vintage:
 def default_folder() -> Path:
     """`chaoskit/vintages` beside the journals, in $XDG_STATE_HOME or ~/.local/state."""
     return journal.default_folder().with_name("vintages")
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What a stopped cluster left: `Vintage`'s facts that its files cannot tell."""
-
-    system: str
-    release: str
-    image: str
-    made_utc: str
-    settings: Mapping[str, str]
-    progress: Mapping[str, int | None]
-    hidden: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +157,7 @@ class Store:
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
         digest, size_bytes = _content(data)
-        vintage = Vintage(
-            digest,
-            left.system,
-            left.release,
-            left.image,
-            left.made_utc,
-            left.settings,
-            left.progress,
-            size_bytes,
-            left.hidden,
-        )
+        vintage = Vintage(digest, size_bytes, left)
         place = self.folder / digest
         if place.exists():
             return Vintage.read(place / _DOCUMENT)
@@ -184,7 +180,7 @@ class Store:
             return []
         places = [one for one in self.folder.iterdir() if not one.name.startswith(_DRAFT)]
         found = [Vintage.read(place / _DOCUMENT) for place in places]
-        return sorted(found, key=lambda one: (one.made_utc, one.digest))
+        return sorted(found, key=lambda one: (one.left.made_utc, one.digest))
 
     def find(self, named: str) -> Vintage:
         """
@@ -196,7 +192,10 @@ class Store:
         found = [one for one in kept if one.digest.startswith(named)]
         if len(found) == 1 and len(named) >= _SHORTEST:
             return found[0]
-        known = ", ".join(f"{one.name} ({one.system} {one.release})" for one in kept) or "none"
+        known = (
+            ", ".join(f"{one.name} ({one.left.system} {one.left.release})" for one in kept)
+            or "none"
+        )
         raise UsageError(
             f"{named!r} names {len(found)} of the vintages in {self.folder}: {known}; "
             "`chaoskit vintage make SYSTEM RELEASE` makes one"
@@ -214,9 +213,9 @@ class Store:
         unpacked is not what was packed.
         """
         place = self.folder / vintage.digest
-        if set(data) != set(vintage.progress):
+        if set(data) != set(vintage.left.progress):
             raise UsageError(
-                f"vintage {vintage.name} holds data of {', '.join(vintage.progress)}, and the "
+                f"vintage {vintage.name} holds data of {', '.join(vintage.left.progress)}, and the "
                 f"cluster has {', '.join(data)}"
             )
         for node, folder in data.items():

@@ -34,8 +34,8 @@ def made(session: Session) -> Vintage:
 def test_a_cluster_goes_on_where_the_vintage_ended(session: Session) -> None:
     vintage = made(session)
     assert Store(default_folder()).find(vintage.name) == vintage
-    assert set(vintage.progress) == set(SYSTEM.nodes)
-    floor = min(one or 0 for one in vintage.progress.values())
+    assert set(vintage.left.progress) == set(SYSTEM.nodes)
+    floor = min(one or 0 for one in vintage.left.progress.values())
     assert floor >= 10
     setting = Setting("1", load_per_s=20.0, vintage=vintage.name)
     with session.cluster(SYSTEM, setting) as cluster:
