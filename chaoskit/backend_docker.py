@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from chaoskit import hostrules, identity, proc
 from chaoskit.addressing import PREFIX_BITS, AddressPlan, address_plan, free_subnets
 from chaoskit.backend import Layout, LinkPlace, ProcessSpec
-from chaoskit.clock import wait_until
+from chaoskit.clock import pause, wait_until
 from chaoskit.companions_docker import Companions
 from chaoskit.engine import Completed, ContainerSpec, Engine, Mount
 from chaoskit.errors import ChaosError, EngineFailed
@@ -39,6 +39,7 @@ NODE_OWNER = (10001, 10001)
 _DATA, _CONFIG, _CLOCK = "/data", "/config", "/clock"
 _EXIT_TIMEOUT_S = 10.0
 _NETWORK_POLL_S = 0.1
+_FREEZE_TRIES, _FREEZE_AGAIN_S = 20, 0.1
 _SUBNET_TRIES = 8
 _WORKERS = 8
 
@@ -284,8 +285,17 @@ class DockerBackend:
             other.result()
 
     def pause(self, node: str) -> None:
-        """Freeze it."""
-        self._engine.pause(self._containers[node])
+        """Freeze it. On a busy machine the engine soon gives up, and thaws: it is asked again."""
+        container = self._containers[node]
+        for left in reversed(range(_FREEZE_TRIES)):
+            try:
+                self._engine.pause(container)
+            except EngineFailed:
+                if not left or not self._engine.state(container).running:
+                    raise
+                pause(_FREEZE_AGAIN_S)
+            else:
+                return
 
     def unpause(self, node: str) -> None:
         """Thaw it; one that is not paused is fine (the engine thaws what it signals)."""

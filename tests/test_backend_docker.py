@@ -18,7 +18,7 @@ from chaoskit import backend_docker, clock, proc
 from chaoskit.backend import ProcessSpec
 from chaoskit.backend_docker import DockerBackend
 from chaoskit.cluster import Cluster
-from chaoskit.engine import Engine
+from chaoskit.engine import ContainerState, Engine
 from chaoskit.errors import ChaosError, EngineFailed, UsageError, WaitTimedOut
 from chaoskit.handshake import Outcome
 from chaoskit.ownership import Kind
@@ -403,6 +403,42 @@ def test_a_network_that_the_engine_still_holds_is_asked_for_again(
     monkeypatch.setattr(backend_docker, "_EXIT_TIMEOUT_S", 0.3)
     with pytest.raises(WaitTimedOut, match=r"to be removed; last seen: .*active endpoints"):
         backend._remove_network()
+
+
+class Busy:
+    """An engine on a machine too busy to freeze a container but for the last time it is asked."""
+
+    def __init__(self, *, asks: int, running: bool = True) -> None:
+        self.asks, self.running = asks, running
+
+    def pause(self, _: str) -> None:
+        self.asks -= 1
+        if self.asks:
+            raise EngineFailed("the engine answered 500: unable to freeze")
+
+    def state(self, _: str) -> ContainerState:
+        return ContainerState("", self.running, paused=False, pid=0, exit_code=0, image="")
+
+
+def test_a_node_that_could_not_be_frozen_at_once_is_asked_for_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = docker_of(cluster)
+    monkeypatch.setattr(backend_docker, "_FREEZE_AGAIN_S", 0.0)
+    busy = Busy(asks=3)
+    monkeypatch.setattr(backend, "_engine", busy)
+    backend.pause("n1")
+    assert busy.asks == 0
+    never = Busy(asks=-1)
+    monkeypatch.setattr(backend, "_engine", never)
+    with pytest.raises(EngineFailed, match="unable to freeze"):
+        backend.pause("n1")
+    assert never.asks == -1 - backend_docker._FREEZE_TRIES
+    gone = Busy(asks=-1, running=False)
+    monkeypatch.setattr(backend, "_engine", gone)
+    with pytest.raises(EngineFailed):
+        backend.pause("n1")
+    assert gone.asks == -2, "one that does not run is not asked for again"
 
 
 def test_what_was_never_created_cannot_be_asked(both: tuple[Session, Cluster]) -> None:
