@@ -19,8 +19,8 @@ from chaoskit.errors import WaitTimedOut
 from chaoskit.fault import apply, inject
 from chaoskit.system import Observation
 
-_FELT_TIMEOUT_S = 10.0
-_DIALLED_TIMEOUT_S = 15.0
+_FELT_TIMEOUT_S = 20.0
+_DIALLED_TIMEOUT_S = 25.0
 _DIALS_S = 4.0  # for members that do not say whom they cannot reach: time to start and to dial
 
 Unreached = Callable[[Observation], Collection[str]]

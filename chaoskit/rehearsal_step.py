@@ -32,7 +32,7 @@ from chaoskit.sparing import Contribution, prove_contribution, roles_of
 from chaoskit.system import Release
 from chaoskit.verdict import Verdict
 
-_FELT_TIMEOUT_S = 10.0
+_FELT_TIMEOUT_S = 20.0
 _LAST_WORDS_S = 5.0
 AT_ONCE = "at once"
 

@@ -21,7 +21,7 @@ from chaoskit.operations import Attempt, attempts
 from chaoskit.rehearsal_plan import LEADER
 
 _POLL_S = 0.05
-_FELT_TIMEOUT_S = 5.0
+_FELT_TIMEOUT_S = 20.0
 
 
 def spared(nodes: Sequence[str], quorum: int, member: str, roles: Mapping[str, str]) -> list[str]:
