@@ -30,6 +30,7 @@ from nodes.beacon.network import Network
 from nodes.beacon.options import Options
 from nodes.beacon.process import Daemon
 from nodes.beacon.profiles import PROFILES
+from nodes.beacon.releases import CALLS
 from nodes.beacon.store import READ_ROUNDS_AT_MOST
 from nodes.beacon.transport import Dialling
 from nodes.beacon.wire import silence_library
@@ -138,7 +139,7 @@ async def running(
     """A node in this process."""
     lines = Lines([])
     log = Log("", "beacon/tests.py", verbose=options.verbose, write=lines.lines.append)
-    daemon = Daemon(options, Meters(options.surface.calls), clock or SystemClock(), log)
+    daemon = Daemon(options, Meters(CALLS[options.surface.line]), clock or SystemClock(), log)
     await daemon.start()
     try:
         yield daemon, lines
@@ -210,7 +211,7 @@ class Child:
 async def _child(folder: Path, listen: str) -> int:
     options = options_for(folder, private_listen=listen)
     log = Log("", "beacon/tests.py", verbose=False, write=to_stderr)
-    daemon = Daemon(options, Meters(options.surface.calls), SystemClock(), log)
+    daemon = Daemon(options, Meters(CALLS[options.surface.line]), SystemClock(), log)
     await daemon.start()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -62,7 +62,7 @@ from nodes.beacon.messages import Beacon
 from nodes.beacon.meters import Meters
 from nodes.beacon.proto import drand_pb2 as drand
 from nodes.beacon.proto import health_pb2 as health
-from nodes.beacon.releases import SURFACES
+from nodes.beacon.releases import CALLS, SURFACES
 from nodes.beacon.store import FILE_NAME, open_store
 from nodes.beacon.wire import Channel
 
@@ -145,7 +145,7 @@ class Fuzzed(Attacked):
     async def _start(self) -> None:
         await super()._start()
         surface = SURFACES[RELEASE]
-        meters = Meters(surface.calls)
+        meters = Meters(CALLS[surface.line])
         sites = (
             PublicSite(surface, self.target, meters, self.clock.now_s),
             MetricsSite(surface, self.target, meters),

@@ -38,7 +38,7 @@ from nodes.beacon.http_server import listening
 from nodes.beacon.http_sites import MetricsSite, PublicSite, Request
 from nodes.beacon.messages import Beacon
 from nodes.beacon.meters import Meters
-from nodes.beacon.releases import SURFACES
+from nodes.beacon.releases import CALLS, SURFACES
 from nodes.beacon.store import StoreFailed
 
 RELEASES = tuple(SURFACES)
@@ -77,7 +77,7 @@ class Served:
 def site_of(release: str, *, network: MemoryNetwork | None = None) -> Served:
     """A site with the recorded network, at the time of its recording."""
     network = recorded_network(release) if network is None else network
-    node, meters = MemoryNode(network), Meters(SURFACES[release].calls)
+    node, meters = MemoryNode(network), Meters(CALLS[SURFACES[release].line])
     now_s = exchanges(release)["http-info.txt"].date_s + FRACTION_S
     served: Served
     site = PublicSite(SURFACES[release], node, meters, lambda: served.now_s)

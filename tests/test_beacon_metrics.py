@@ -15,7 +15,7 @@ from tests.beacon_memory import SURFACE, MemoryNetwork, MemoryNode, recorded_gro
 from nodes.beacon import metrics
 from nodes.beacon.meters import CODES, Meters, Stored
 from nodes.beacon.metrics_text import Family, Sample, written
-from nodes.beacon.releases import SURFACES
+from nodes.beacon.releases import CALLS, SURFACES
 from nodes.beacon.surface_view import ConnectionState
 
 RELEASES = tuple(SURFACES)
@@ -62,7 +62,7 @@ def exported(release: str, *, down: bool = False) -> Read:
     own, *peers = (f"127.0.0.1:{31 if release == V2 else 33}0{number}0" for number in (1, 2, 3))
     network = MemoryNetwork(recorded_group(release))
     node = MemoryNode(network, address=own)
-    meters = Meters(SURFACES[release].calls)
+    meters = Meters(CALLS[SURFACES[release].line])
     for peer in peers:
         delivered = not (down and peer is peers[1])
         meters.partial_sent("default", peer, delivered=delivered)
@@ -105,7 +105,7 @@ def test_values_are_the_recorded_ones_where_they_can_be(release: str, *, down: b
 
 def test_nothing_is_there_before_it_was_told() -> None:
     node = MemoryNode(MemoryNetwork(recorded_group(V2)))
-    found = read(metrics.text(SURFACES[V2], node, Meters(SURFACES[V2].calls)))
+    found = read(metrics.text(SURFACES[V2], node, Meters(CALLS[SURFACES[V2].line])))
     names = {name for name, _ in found.values}
     assert "last_beacon_round" not in names
     assert "group_size" not in names
@@ -124,7 +124,7 @@ def test_a_network_without_a_ceremony_has_not_started_one() -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_call_is_listed_with_every_code_from_the_start(release: str) -> None:
-    calls = SURFACES[release].calls
+    calls = CALLS[SURFACES[release].line]
     meters = Meters(calls)
     meters.call_started("drand.Protocol", "PartialBeacon")
     meters.call_answered("drand.Protocol", "PartialBeacon", "PermissionDenied")

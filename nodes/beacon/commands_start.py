@@ -29,6 +29,7 @@ from nodes.beacon.http_sites import MetricsSite, PublicSite
 from nodes.beacon.meters import Meters
 from nodes.beacon.options import PORT_AT_MOST, Certificate, Options
 from nodes.beacon.process import Daemon
+from nodes.beacon.releases import CALLS
 from nodes.beacon.startup_keys import prepare
 
 
@@ -119,7 +120,7 @@ def _endpoint(text: str, flag: str, host: str | None) -> Endpoint | None:
 
 async def _run(context: Context, wanted: Wanted) -> int:
     surface, options = context.surface, wanted.options
-    meters, clock = Meters(surface.calls), SystemClock()
+    meters, clock = Meters(CALLS[surface.line]), SystemClock()
     log = Log("", "beacon/commands_start.py", options.verbose, to_stderr)
     logging.getLogger("aiohttp").addHandler(LibraryLines(log.of("library")))
     daemon = Daemon(options, meters, clock, log)

@@ -7,7 +7,7 @@ does is said where its type is; there is one mechanism each, and no code asks wh
 Rules: a profile is modelled on a release, and is not that release. What it does follows from its
 fields, real files and real handshakes, never from a written-down outcome. A field is here only
 where two releases differ in it and a row of past outages turns on it. Where no surface of a release
-was recorded it looks as the recorded one of its line, but for its version and the calls it answers.
+was recorded it looks as the recorded one of its line, but for its version.
 
 Sources: the public sources at each tag; of how keys are loaded, signed and overwritten, of the gate
 and of the alarm, what real binaries did: v1.5.7, v1.5.8, v1.5.9, v1.5.11, v2.0.0-testnet,
@@ -17,14 +17,14 @@ them in everything. The rest is read from sources alone; v1.4.9 is known as a wr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 
 from nodes.beacon.alarm import AlarmRule
 from nodes.beacon.identity import MissingScheme
-from nodes.beacon.releases import SURFACES, UNARY, Call, Surface
+from nodes.beacon.releases import SURFACES, Surface
 from nodes.beacon.transport import (
     BY_THE_KEY,
     FALLING_BACK,
@@ -67,27 +67,15 @@ class Profile:
 
 
 _V1, _V2 = SURFACES.values()
-_HOME = Call("drand.Public", "Home", UNARY)
-_HEALTH = "grpc.health.v1.Health"
 
 
 def _v1(version: str) -> Surface:
     return replace(_V1, release=f"v{version}", version=version)
 
 
-def _v2(version: str, transport: Transport, calls: Iterable[Call]) -> Surface:
-    listed = tuple(sorted(calls, key=lambda one: (one.method, one.service)))
-    return replace(_V2, release=f"v{version}", version=version, transport=transport, calls=listed)
+def _v2(version: str, transport: Transport) -> Surface:
+    return replace(_V2, release=f"v{version}", version=version, transport=transport)
 
-
-# v2.0 takes operators' ceremony calls where members call, under the ceremony's older name.
-_OF_2_1 = frozenset(one for one in _V2.calls if one.method != "List")
-_OF_2_0 = frozenset(
-    replace(one, service="dkg.DKGControl") if one.service == "dkg.DKGPublic" else one
-    for one in _OF_2_1
-) | {Call("dkg.DKGControl", name, UNARY) for name in ("Command", "DKGStatus")}
-_WITH_HOME = _OF_2_0 | {_HOME}
-_WITHOUT_HEALTH = frozenset(one for one in _WITH_HOME if one.service != _HEALTH)
 
 _IS_THE_GROUPS = MissingScheme.IS_THE_GROUPS
 _MUST_HOLD, _MADE_ANEW = OwnSignature
@@ -111,15 +99,15 @@ _PROFILES = (
     Profile(_V1, _IS_THE_GROUPS, _MUST_HOLD, _AS_ASKED, _THRESHOLD),
     Profile(_v1("1.5.9"), _IS_THE_GROUPS, _MUST_HOLD, _AS_WRITTEN, _THRESHOLD),
     Profile(_v1("1.5.11"), _IS_THE_GROUPS, _MUST_HOLD, _AS_WRITTEN, _THRESHOLD),
-    _testnet(_v2("2.0.0-testnet", BY_THE_KEY, _WITHOUT_HEALTH), MissingScheme.REFUSED),
-    _testnet(_v2("2.0.2-testnet", FALLING_BACK, _WITH_HOME), MissingScheme.IS_DEFAULT),
-    _testnet(_v2("2.0.3-testnet", FALLING_BACK, _OF_2_0)),
-    _testnet(_v2("2.0.4-testnet", TLS_ONLY, _OF_2_0)),
-    _testnet(_v2("2.0.5-testnet", _BUILD, _OF_2_0)),
-    _from_2_0_6_testnet(_v2("2.0.6-testnet", _BUILD, _OF_2_0)),
-    _from_2_0_6_testnet(_v2("2.0.2", _BUILD, _OF_2_0)),
-    _from_2_0_6_testnet(_v2("2.0.4", _BUILD, _OF_2_0)),
-    _from_2_0_6_testnet(_v2("2.1.0", _BUILD, _OF_2_1)),
+    _testnet(_v2("2.0.0-testnet", BY_THE_KEY), MissingScheme.REFUSED),
+    _testnet(_v2("2.0.2-testnet", FALLING_BACK), MissingScheme.IS_DEFAULT),
+    _testnet(_v2("2.0.3-testnet", FALLING_BACK)),
+    _testnet(_v2("2.0.4-testnet", TLS_ONLY)),
+    _testnet(_v2("2.0.5-testnet", _BUILD)),
+    _from_2_0_6_testnet(_v2("2.0.6-testnet", _BUILD)),
+    _from_2_0_6_testnet(_v2("2.0.2", _BUILD)),
+    _from_2_0_6_testnet(_v2("2.0.4", _BUILD)),
+    _from_2_0_6_testnet(_v2("2.1.0", _BUILD)),
     _from_2_0_6_testnet(_V2),
 )
 PROFILES: Mapping[str, Profile] = MappingProxyType({one.surface.release: one for one in _PROFILES})
