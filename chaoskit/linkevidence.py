@@ -3,11 +3,11 @@ Evidence for what was done to links: probes of ours, and the kernel's counters.
 
 Owns: the probes and meters that link faults share. Effective comes from a dial of ours in the
 source's own network, and absence too: a fault is gone when the opposite was seen, not when nothing
-can be seen any more. What is late or silent has to be so three times in a row, since a starved
-machine of ours is as late for a moment. Felt comes from packets that entered a tampered stream, or
-were refused, as the proxy's kernel counted them. Where no kernel counts, felt is what nodes say
-failed with their peers, and a fault that makes nothing fail is not offered. Never from Toxiproxy's
-own word.
+can be seen any more. What is late or silent has to be so three times in a row, and against the same
+question beside the link, since a starved machine of ours is as late. Felt comes from packets that
+entered a tampered stream, or were refused, as the proxy's kernel counted them. Where no kernel
+counts, felt is what nodes say failed with their peers, and a fault that makes nothing fail is not
+offered. Never from Toxiproxy's own word.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from chaoskit.mesh import Link, Shape
 from chaoskit.packets import Traffic
 from chaoskit.peercounts import PeerCounts
 from chaoskit.rpc import SERVED
-from chaoskit.sighting import Meter, Probe, Sighting, lasting
+from chaoskit.sighting import Meter, Probe, Sighting, Undecided, lasting
 from chaoskit.system import Unobserved
-from chaoskit.wire import HANDSHAKE_TIMEOUT_S
+from chaoskit.wire import HANDSHAKE_TIMEOUT_S, Met
 
 ANSWER_TIMEOUT_S = 0.3
+_PATIENCE = 5  # times what the same question takes beside the link
 _LATE_TIMEOUT_S = 5.0  # a TLS hello and its answer are some 3 kB: that long at 1 kB/s
 _SILENT = {Outcome.TIMED_OUT, Outcome.UNREACHABLE}
 
@@ -43,6 +44,13 @@ def _told(*, present: bool, gone: bool, detail: str) -> Sighting:
     return Sighting(present, detail)
 
 
+def _ask_patiently(cluster: Cluster, link: Link) -> Met:
+    """What a question meets that has longer than it takes beside the link, on this machine now."""
+    usual = cluster.wire.ask_beside(link.target, timeout_s=ANSWER_TIMEOUT_S)
+    timeout_s = max(ANSWER_TIMEOUT_S, _PATIENCE * usual.took_s)
+    return cluster.wire.ask(link.source, link.target, timeout_s=timeout_s)
+
+
 def cannot_pass(cluster: Cluster, link: Link, shape: Shape) -> Probe:
     """
     Seen when a question of ours on the link meets what this shape does to it.
@@ -56,7 +64,7 @@ def cannot_pass(cluster: Cluster, link: Link, shape: Shape) -> Probe:
         return _told(present=met.kind is Outcome.REFUSED, gone=met.answered, detail=str(met))
 
     def unanswered() -> Sighting:
-        met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
+        met = _ask_patiently(cluster, link)
         return Sighting(not met.answered, str(met))
 
     look = refused if shape.disabled else lasting(unanswered)
@@ -67,7 +75,7 @@ def never_answered(cluster: Cluster, link: Link) -> Probe:
     """Seen when the link accepts a dial of ours and no byte ever comes back."""
 
     def look() -> Sighting:
-        met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
+        met = _ask_patiently(cluster, link)
         return _told(present=met.kind in _SILENT, gone=met.answered, detail=str(met))
 
     return Probe(f"an answer on {link.name}", lasting(look), link.name)
@@ -86,17 +94,23 @@ def is_reset(cluster: Cluster, link: Link) -> Probe:
 def answers_late(
     cluster: Cluster, link: Link, *, at_least_s: float, padding_bytes: int = 0
 ) -> Probe:
-    """Seen when an answer on the link takes at least `at_least_s` seconds."""
+    """
+    Seen when an answer on the link takes at least `at_least_s` seconds longer than beside it.
+
+    One that is late by less is Undecided: it was not the link that held it back.
+    """
+    limit_s = 4 * at_least_s + _LATE_TIMEOUT_S
 
     def look() -> Sighting:
+        usual = cluster.wire.ask_beside(link.target, timeout_s=limit_s, padding_bytes=padding_bytes)
         met = cluster.wire.ask(
-            link.source,
-            link.target,
-            timeout_s=4 * at_least_s + _LATE_TIMEOUT_S,
-            padding_bytes=padding_bytes,
+            link.source, link.target, timeout_s=limit_s, padding_bytes=padding_bytes
         )
         late = met.took_s >= at_least_s
-        return _told(present=met.answered and late, gone=met.answered and not late, detail=str(met))
+        detail = f"{met}, beside the link {usual}"
+        if met.answered and late and met.took_s - usual.took_s < at_least_s:
+            raise Undecided(f"neither there nor gone: {detail}")
+        return _told(present=met.answered and late, gone=met.answered and not late, detail=detail)
 
     return Probe(f"the answer's delay on {link.name}", lasting(look), link.name)
 

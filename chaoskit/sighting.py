@@ -8,9 +8,17 @@ Owns: what one look of ours met (`Sighting`), a look with a name (`Probe`), a co
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
+from chaoskit.errors import ChaosError
+
 _LOOKS = 3
+_UNDECIDED = 3
+
+
+class Undecided(ChaosError):
+    """A look that says nothing, since the machine was too slow just then; the next one may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +48,17 @@ def lasting(look: Callable[[], Sighting]) -> Callable[[], Sighting]:
     The same look, believed when it saw the fault three times in a row.
 
     For what a starved machine of ours can feign for a moment: a late answer, or none in time. A
-    fault is there each time; a stall of ours passes.
+    fault is there each time; a stall of ours passes. Begins anew, some times, with a look that is
+    Undecided; raises what else a look raises.
     """
 
     def looks() -> Sighting:
+        for _ in range(_UNDECIDED):
+            with suppress(Undecided):
+                return in_a_row()
+        return in_a_row()
+
+    def in_a_row() -> Sighting:
         sighting = look()
         for _ in range(_LOOKS - 1):
             if not sighting.present:

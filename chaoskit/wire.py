@@ -9,6 +9,7 @@ before the probe that follows it.
 
 from __future__ import annotations
 
+import functools
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -81,35 +82,34 @@ class Wire:
         does not understand the request. (A toxic that drops bytes lets a close through.)
         """
         address = self.mesh.link(source, target).address
-        port = self.linked_port()
-        secure = self.secure(target)
-        request = b"GET /" + b"x" * padding_bytes + b" HTTP/1.0\r\n\r\n"
-
-        def question() -> Met:
-            if secure:
-                seen = handshake.look(
-                    address,
-                    port.number,
-                    timeout_s=timeout_s,
-                    server_name=target,
-                    authority_pem=None,
-                )
-                answered = seen.kind in {Outcome.TLS, Outcome.PLAINTEXT}
-                return Met(answered, seen.kind, seen.took_s)
-            if port.http2:
-                met = http2.ping(
-                    address, port.number, timeout_s=timeout_s, padding_bytes=padding_bytes
-                )
-            else:
-                met = handshake.ask(address, port.number, request, timeout_s=timeout_s)
-            return Met(met.kind is Outcome.ANSWERED, met.kind, met.took_s)
-
-        met = self.backend.inside(source, question, timeout_s=2 * timeout_s + _MARGIN_S)
-        if met.kind is not Outcome.CLOSED or secure or port.http2:
+        question = functools.partial(self._question, target, timeout_s, padding_bytes)
+        met = self.backend.inside(
+            source, lambda: question(address), timeout_s=2 * timeout_s + _MARGIN_S
+        )
+        if met.kind is not Outcome.CLOSED or self.secure(target) or self.linked_port().http2:
             return met
-        own = self.backend.layout.watch[target]
-        control = handshake.ask(own, port.number, request, timeout_s=timeout_s)
+        control = self.ask_beside(target, timeout_s=timeout_s, padding_bytes=padding_bytes)
         return replace(met, answered=control.kind is Outcome.CLOSED)
+
+    def ask_beside(self, target: str, *, timeout_s: float, padding_bytes: int = 0) -> Met:
+        """Put the same question to a node on the harness's own link, which no fault touches."""
+        own = self.backend.layout.watch[target]
+        return self._question(target, timeout_s, padding_bytes, own)
+
+    def _question(self, target: str, timeout_s: float, padding_bytes: int, address: str) -> Met:
+        port = self.linked_port()
+        if self.secure(target):
+            seen = handshake.look(
+                address, port.number, timeout_s=timeout_s, server_name=target, authority_pem=None
+            )
+            answered = seen.kind in {Outcome.TLS, Outcome.PLAINTEXT}
+            return Met(answered, seen.kind, seen.took_s)
+        if port.http2:
+            met = http2.ping(address, port.number, timeout_s=timeout_s, padding_bytes=padding_bytes)
+        else:
+            request = b"GET /" + b"x" * padding_bytes + b" HTTP/1.0\r\n\r\n"
+            met = handshake.ask(address, port.number, request, timeout_s=timeout_s)
+        return Met(met.kind is Outcome.ANSWERED, met.kind, met.took_s)
 
     def close_time_s(self, source: str, target: str, *, timeout_s: float) -> float:
         """

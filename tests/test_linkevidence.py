@@ -61,12 +61,13 @@ class Wired:
         }
         self.mesh = SimpleNamespace(links=self.links)
         self.wire = self
-        self.meets = Met(answered=True, kind=Outcome.ANSWERED, took_s=0.001)
+        self.meets = self.meets_beside = Met(answered=True, kind=Outcome.ANSWERED, took_s=0.001)
         self.close_s = 0.0
         self.seen = Serving(Outcome.TLS, 0.001)
         self.node: Callable[[str], Any] = lambda _: None
         self.answer = Answer(200, Outcome.ANSWERED, 0.001)
         self.asked: list[tuple[str, str, float, int]] = []
+        self.asked_beside: list[tuple[str, int]] = []
 
     @property
     def as_cluster(self) -> Cluster:
@@ -75,6 +76,10 @@ class Wired:
     def ask(self, source: str, target: str, *, timeout_s: float, padding_bytes: int = 0) -> Met:
         self.asked.append((source, target, timeout_s, padding_bytes))
         return self.meets
+
+    def ask_beside(self, target: str, *, timeout_s: float, padding_bytes: int = 0) -> Met:
+        self.asked_beside.append((target, padding_bytes))
+        return self.meets_beside
 
     def close_time_s(self, source: str, target: str, *, timeout_s: float) -> float:
         return min(self.close_s, timeout_s)
@@ -195,12 +200,34 @@ def test_which_outcome_shows_the_fault_and_which_that_it_is_gone(
 
 def test_an_answer_is_late_from_the_delay_on_and_only_when_it_came(wired: Wired) -> None:
     probe = answers_late(wired.as_cluster, wired.link("n1>n2"), at_least_s=0.5, padding_bytes=99)
-    for answered, took_s, present in ((True, 0.5, True), (True, 0.49, False), (False, 9, None)):
+    for answered, took_s, present in ((True, 0.51, True), (True, 0.49, False), (False, 9, None)):
         wired.meets = Met(answered, Outcome.ANSWERED, took_s)
         assert shows(probe) is present
     _, _, timeout_s, padding_bytes = wired.asked[0]
     assert timeout_s > 0.5, "it waits for longer than the delay"
     assert padding_bytes == 99
+
+
+def test_what_is_as_late_beside_the_link_is_not_held_back_by_it(wired: Wired) -> None:
+    """A starved machine of ours; and it says so, for the fault need not be gone."""
+    probe = answers_late(wired.as_cluster, wired.link("n1>n2"), at_least_s=0.5, padding_bytes=99)
+    for took_s, usual_s, shown in ((0.9, 0.41, None), (0.9, 0.4, True), (0.49, 3.0, False)):
+        wired.meets = Met(answered=True, kind=Outcome.ANSWERED, took_s=took_s)
+        wired.meets_beside = replace(wired.meets, took_s=usual_s)
+        assert shows(probe) is shown
+    assert set(wired.asked_beside) == {("n2", 99)}, "the same question, to the same node"
+
+
+@pytest.mark.parametrize("make", [partial(cannot_pass, shape=dropped()), never_answered])
+def test_silence_lasts_for_longer_than_an_answer_takes_beside_the_link(
+    wired: Wired, make: Callable[[Cluster, Link], Probe]
+) -> None:
+    wired.meets = MET["timed_out"]
+    for usual_s, waited_s in ((0.001, 0.3), (0.2, 1.0)):
+        wired.meets_beside = replace(wired.meets_beside, took_s=usual_s)
+        wired.asked.clear()
+        assert shows(make(wired.as_cluster, wired.link("n1>n2")))
+        assert [timeout_s for *_, timeout_s, _ in wired.asked] == [waited_s] * 3
 
 
 def test_a_close_is_late_from_the_delay_on(wired: Wired) -> None:

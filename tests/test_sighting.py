@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.errors import ChaosError
-from chaoskit.sighting import Sighting, lasting
+from chaoskit.sighting import Sighting, Undecided, lasting
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,24 @@ def test_a_look_that_cannot_be_had_is_neither() -> None:
 
     with pytest.raises(ChaosError):
         lasting(look)()
+
+
+@pytest.mark.parametrize(
+    ("met", "present"), [("yy?yyy", True), ("?n", False), ("???yyy", True), ("????", None)]
+)
+def test_a_look_that_says_nothing_is_taken_again_some_times(
+    met: str, *, present: bool | None
+) -> None:
+    left = list(met)
+
+    def look() -> Sighting:
+        if (one := left.pop(0)) == "?":
+            raise Undecided("the machine was too slow")
+        return Sighting(one == "y", one)
+
+    if present is None:
+        with pytest.raises(Undecided):
+            lasting(look)()
+    else:
+        assert lasting(look)().present is present
+    assert not left

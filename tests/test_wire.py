@@ -128,6 +128,14 @@ def test_who_closes_on_this_link_alone_has_not(rig: Rig) -> None:
         assert outcome(asked(rig, timeout_s=SHORT_S))[0] is False
 
 
+def test_the_same_question_beside_the_link_meets_no_fault(rig: Rig) -> None:
+    rig.serve("b", answers)
+    with rig.mesh.shaped({"a>b": refused()}):
+        assert outcome(asked(rig)) == (False, Outcome.REFUSED)
+        beside = rig.wire.ask_beside("b", timeout_s=LONG_S)
+    assert outcome(beside) == (True, Outcome.ANSWERED)
+
+
 def greets(connection: socket.socket) -> None:
     connection.sendall(b"\0\0\0\x04\0\0\0\0\0")
     while connection.recv(65536):
