@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import statistics
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -123,6 +124,13 @@ def counted(document: Mapping[str, Any], state: State, key: str) -> tuple[int, i
     """How many of how many runs of `key` came out as expected in this state of the code."""
     count = document["states"].get(state.digest, {}).get("counts", {}).get(key, {})
     return count.get("as_expected", 0), count.get("runs", 0)
+
+
+def usual_s(document: Mapping[str, Any], key: str) -> float | None:
+    """Seconds that `key` took, the median in the state that counted it last; None if none did."""
+    states = sorted(document["states"].values(), key=lambda state: state["last_utc"])
+    counts = [state["counts"][key] for state in states if key in state["counts"]]
+    return statistics.median(counts[-1]["durations_s"]) if counts else None
 
 
 def _count(count: dict[str, Any], entry: Entry) -> None:

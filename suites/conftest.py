@@ -3,13 +3,14 @@ Fixtures of the suites: one cluster per system, leased for a test; and a part of
 
 `--shard i/n` takes the i-th of n parts, so that machines, or processes on one, can share the work.
 A part is whole modules, since a module's tests share clusters; each run of a part is a run like any
-other, with a folder, a report and verdicts of its own.
+other, with a folder, a report and verdicts of its own. The parts take about as long as each other,
+going by what each test took whenever the project's count of runs was added to last.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from chaoskit.system import System
 
 _SHARD: pytest.StashKey[tuple[int, int]] = pytest.StashKey()
 _LEFT_OUT: pytest.StashKey[int] = pytest.StashKey()
+_UNCOUNTED_S = 10.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,7 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests of other shards, after everybody else has left out theirs."""
     number, count = config.stash[_SHARD]
-    shards = spread(Counter(str(item.path) for item in items), over=count)
+    seconds: dict[str, float] = {}
+    usual = _usual_s(config.rootpath)
+    for item in items:
+        seconds[str(item.path)] = seconds.get(str(item.path), 0.0) + usual(item.nodeid)
+    shards = spread(seconds, over=count)
     without = [item for item in items if shards[str(item.path)] != number]
     if without:
         config.hook.pytest_deselected(items=without)
@@ -48,14 +54,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.stash[_LEFT_OUT] = len(without)
 
 
-def spread(sizes: Mapping[str, int], *, over: int) -> dict[str, int]:
-    """
-    The shard, 1 to `over`, of each module, by how many tests each has.
+def _usual_s(root: Path) -> Callable[[str], float]:
+    from chaoskit import tally
 
-    The largest first, each to the shard that has the fewest tests so far: alike in every process
-    that collects the same tests.
+    document = tally.read(root / tally.FILE)
+    return lambda name: tally.usual_s(document, name) or _UNCOUNTED_S
+
+
+def spread(sizes: Mapping[str, float], *, over: int) -> dict[str, int]:
     """
-    loads = dict.fromkeys(range(1, over + 1), 0)
+    The shard, 1 to `over`, of each module, by how many seconds each takes.
+
+    The longest first, each to the shard that has the least so far: alike in every process that
+    collects the same tests.
+    """
+    loads = dict.fromkeys(range(1, over + 1), 0.0)
     shards: dict[str, int] = {}
     for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
         shards[name] = min(loads, key=lambda shard: (loads[shard], shard))

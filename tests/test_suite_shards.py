@@ -16,9 +16,9 @@ from suites.conftest import spread
 ROOT = Path(__file__).parents[1]
 
 
-@given(st.dictionaries(st.text(min_size=1), st.integers(1, 30)), st.integers(1, 6))
+@given(st.dictionaries(st.text(min_size=1), st.floats(0.1, 300)), st.integers(1, 6))
 def test_every_module_is_in_one_shard_whatever_order_it_was_found_in(
-    sizes: dict[str, int], over: int
+    sizes: dict[str, float], over: int
 ) -> None:
     shards = spread(sizes, over=over)
     assert shards.keys() == sizes.keys()
@@ -26,8 +26,8 @@ def test_every_module_is_in_one_shard_whatever_order_it_was_found_in(
     assert spread(dict(reversed(sizes.items())), over=over) == shards
 
 
-def test_the_largest_are_shared_out_first() -> None:
-    sizes = {"a": 1, "b": 2, "c": 6, "d": 5, "e": 2}
+def test_the_longest_are_shared_out_first() -> None:
+    sizes = {"a": 1.0, "b": 2.0, "c": 6.0, "d": 5.0, "e": 2.0}
     assert spread(sizes, over=2) == {"c": 1, "d": 2, "b": 2, "e": 1, "a": 2}
 
 

@@ -44,6 +44,19 @@ def test_how_many_ran_at_once_stands_beside_how_often(tmp_path: Path) -> None:
     assert count["at_once"] == {"1": 1, "3": 2}
 
 
+def test_what_something_usually_takes_is_the_median_of_the_state_that_counted_it_last(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / tally.FILE
+    for state, seconds in (("old", (9.0,)), ("new", (1.0, 7.0, 3.0))):
+        for duration_s in seconds:
+            tally.add(path, State(state, ""), (replace(entry(), duration_s=duration_s),))
+    tally.add(path, State("newest", ""), (entry(key="other"),))
+    found = tally.read(path)
+    assert tally.usual_s(found, "E1 holds, short") == 3.0
+    assert tally.usual_s(found, "nobody's") is None
+
+
 def test_two_that_count_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / tally.FILE
     with ThreadPoolExecutor(8) as pool:
