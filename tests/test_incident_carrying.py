@@ -13,11 +13,11 @@ from chaoskit.invariant import Invariant, Violation
 from chaoskit.verdict import Kind
 from suites.incidents.carrying import (
     a_restart_of_either_end_heals,
-    connections_of,
     members_without_tls_are_named,
     new_and_kept_connections_fare_alike,
     no_connection_is_plaintext,
 )
+from suites.incidents.dialled import connections_of
 from tests.beacon_tape import BeaconTape
 
 NAMED = members_without_tls_are_named(within_s=3)

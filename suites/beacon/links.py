@@ -15,10 +15,7 @@ from chaoskit.history import Event, History
 from chaoskit.invariant import Invariant, Violation
 from chaoskit.liveness import recovered_within
 from chaoskit.verdict import Kind
-from suites.beacon.margin import REFUSED
-from suites.beacon.readings import nodes_of
-
-_FAILING = REFUSED.rpartition(".")[2]
+from suites.beacon.readings import failing, nodes_of, samples_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +49,8 @@ def mended_links(history: History) -> Iterator[Mended]:
             cuts.setdefault(link, event)
         elif link in cuts:
             cut = cuts.pop(link)
-            told = _said(history, link, cut.time_s, event.time_s)
-            tried = any(link[1] in one.value["detail"][_FAILING] for one in told)
+            told = samples_of(history, link[0], cut.time_s, event.time_s)
+            tried = any(link[1] in failing(one) for one in told)
             yield Mended(*link, cut, event, _until_s(history, link, event), tried)
 
 
@@ -69,18 +66,6 @@ def _until_s(history: History, link: tuple[str, str], healed: Event) -> float:
         if ended:
             return event.time_s
     return history.end_s
-
-
-def _said(history: History, link: tuple[str, str], from_s: float, to_s: float) -> list[Event]:
-    """What the source said of its peers in samples that began in this time."""
-    return [
-        event
-        for event in history.of("observe")
-        if event.process == link[0]
-        and event.type == "ok"
-        and from_s <= event.time_s - event.value.get("took_s", 0.0)
-        and event.time_s <= to_s
-    ]
 
 
 def links_come_back_once_they_are_whole(*, within_s: float) -> Invariant:
@@ -115,18 +100,18 @@ def links_come_back_once_they_are_whole(*, within_s: float) -> Invariant:
 
 def _came_back(history: History, mended: Sequence[Mended], one: Mended) -> bool:
     """Whether the link the other way, dialled in vain too, was reached when this one was not."""
-    link = (one.target, one.source)
-    tried = any(other.tried and (other.source, other.target) == link for other in mended)
-    told = _said(history, link, one.since_s, one.until_s)
-    return tried and any(one.source not in event.value["detail"][_FAILING] for event in told)
+    back = (one.target, one.source)
+    tried = any(other.tried and (other.source, other.target) == back for other in mended)
+    told = samples_of(history, one.target, one.since_s, one.until_s)
+    return tried and any(one.source not in failing(event) for event in told)
 
 
 def _late(history: History, one: Mended, within_s: float, *, excusable: bool) -> Violation | None:
     limit_s = one.since_s + within_s
     if one.until_s < limit_s:
         return None
-    told = _said(history, (one.source, one.target), one.since_s, limit_s)
-    if not told or any(one.target not in event.value["detail"][_FAILING] for event in told):
+    told = samples_of(history, one.source, one.since_s, limit_s)
+    if not told or any(one.target not in failing(event) for event in told):
         return None
     return Violation(
         f"{one.source} reached {one.target} in none of {len(told)} samples within {within_s:g} s "

@@ -90,6 +90,23 @@ def nodes_of(history: History) -> tuple[str, ...]:
     return tuple(started[0].value["nodes"])
 
 
+def samples_of(history: History, node: str, from_s: float, to_s: float) -> list[Event]:
+    """What a member answered its observer in this time, asked since its beginning."""
+    return [
+        event
+        for event in history.of("observe")
+        if event.process == node
+        and event.type == "ok"
+        and from_s <= event.time_s - event.value.get("took_s", 0.0)
+        and event.time_s <= to_s
+    ]
+
+
+def failing(sample: Event) -> frozenset[str]:
+    """Who did not take a member's last partial signature, by what it answered."""
+    return frozenset(sample.value["detail"]["failing"])
+
+
 def begun_s(history: History) -> float:
     """The Unix time at which the run began. Raises Inconclusive when the history has none."""
     if not history.started_utc:

@@ -22,7 +22,7 @@ from chaoskit.history import Event, History
 from chaoskit.invariant import Invariant, Violation
 from chaoskit.quorate import begin_s
 from chaoskit.verdict import Kind
-from suites.beacon.readings import nodes_of
+from suites.beacon.readings import failing, nodes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,7 @@ def _told(
     within = [
         event for event in samples if event.type == "ok" and since.time_s < event.time_s <= end_s
     ]
-    said = next(
-        (event for event in within if (peer in event.value["detail"]["failing"]) == gone), None
-    )
+    said = next((event for event in within if (peer in failing(event)) == gone), None)
     last = within[-1:]
     return Told(
         member,

@@ -1,92 +1,24 @@
 """
 Promises about what carries calls between members: TLS or plaintext, connections new or kept alive.
 
-Owns: reading the connections that a tap heard (chaoskit.tap) out of a history, and the promises of
-rows A6 and A7. Refuses: a member's word for how it dials; of members only whom they cannot reach is
-read (`failing`), since a connection that stands need not be the one that calls go over.
+Owns: the promises of rows A6 and A7. Refuses: a member's word for how it dials; of members only
+whom they cannot reach is read (`failing`), since a connection that stands need not be the one that
+calls go over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chaoskit.errors import Inconclusive
 from chaoskit.history import Event, History
 from chaoskit.invariant import Invariant, Violation, safety
 from chaoskit.verdict import Kind
-from suites.beacon.readings import nodes_of
+from suites.beacon.readings import failing, nodes_of, samples_of
+from suites.incidents.dialled import Connection, connections_of
 
 _SETTLED_S = 0.5  # what was under way when a link was healed
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """
-    One that a member opened to another, as it was heard on the wire.
-
-    `opened_s`: None where it was there before anybody listened. `stood`: whether it came to stand;
-    one that did not is over at `told_s`, having met `met`. `spoke_s`: when answers came over it.
-    """
-
-    source: str
-    target: str
-    mode: str
-    met: str
-    opened_s: float | None
-    stood: bool
-    told_s: float
-    spoke_s: tuple[float, ...]
-    event: int
-
-    @property
-    def link(self) -> str:
-        """The link that it was opened on."""
-        return f"{self.source}>{self.target}"
-
-    def opened_within(self, from_s: float, to_s: float) -> bool:
-        """Whether it was opened then, from the one moment to before the other."""
-        return self.opened_s is not None and from_s <= self.opened_s < to_s
-
-    def spoke_within(self, from_s: float, to_s: float) -> bool:
-        """Whether an answer came over it then."""
-        return any(from_s <= one < to_s for one in self.spoke_s)
-
-
-def connections_of(history: History) -> list[Connection]:
-    """
-    Every connection that stood or failed to, in that order.
-
-    Raises Inconclusive when nobody listened.
-    """
-    found: dict[int, Connection] = {}
-    done: list[Connection] = []
-    for event in history.of("connection"):
-        value = event.value
-        number = value["number"]
-        if event.type == "info":
-            if value["event"] == "carries" and number in found:
-                one = found[number]
-                found[number] = replace(one, spoke_s=(*one.spoke_s, event.time_s))
-            continue
-        stood = event.type == "ok"
-        if number in found:
-            done.append(found.pop(number))  # of an earlier tap
-        found[number] = Connection(
-            source=value["source"],
-            target=value["target"],
-            mode=str(value["mode"]),
-            met=value["met"],
-            opened_s=value["opened_s"],
-            stood=stood,
-            told_s=event.time_s,
-            spoke_s=(event.time_s,) if stood else (),
-            event=event.index,
-        )
-    heard = sorted([*done, *found.values()], key=lambda one: one.event)
-    if not heard:
-        raise Inconclusive("no connection between members was heard: nobody listened on the links")
-    return heard
 
 
 # ---- row A7 --------------------------------------------------------------------------------------
@@ -134,9 +66,9 @@ def members_without_tls_are_named(*, within_s: float) -> Invariant:
         violations: list[Violation] = []
         seen = 0
         for one, from_s, to_s in _meetings(history, met):
-            samples = _samples(history, one.source, from_s + within_s, to_s)
+            samples = samples_of(history, one.source, from_s + within_s, to_s)
             seen += len(samples)
-            silent = [event for event in samples if one.target not in _failing(event)]
+            silent = [event for event in samples if one.target not in failing(event)]
             violations += [
                 Violation(
                     f"{one.source} met plaintext at {one.target} ({from_s:.3f} s), and more than "
@@ -229,8 +161,8 @@ def _unlike(history: History) -> Sequence[Violation]:
 
 def _passes(history: History, one: Connection, to_s: float) -> bool:
     """Whether it stands, and who dialled it says after that that he reaches his peer."""
-    samples = _samples(history, one.source, one.told_s, to_s) if one.stood else []
-    return any(one.target not in _failing(event) for event in samples)
+    samples = samples_of(history, one.source, one.told_s, to_s) if one.stood else []
+    return any(one.target not in failing(event) for event in samples)
 
 
 def a_restart_of_either_end_heals(*, within_s: float) -> Invariant:
@@ -289,8 +221,8 @@ class _Restarted:
             if one.stood and one.told_s <= limit_s
         ]
         return bool(stood) and any(
-            target not in _failing(event)
-            for event in _samples(history, source, max(stood[0], self.done.time_s), limit_s)
+            target not in failing(event)
+            for event in samples_of(history, source, max(stood[0], self.done.time_s), limit_s)
         )
 
     def violation(
@@ -332,23 +264,3 @@ def _restarts(history: History) -> Iterator[_Restarted]:
         until_s = later[0].time_s if later else history.end_s
         (member,) = begun.value["targets"]
         yield _Restarted(member, begun, done[0], until_s)
-
-
-# ---- what members say ----------------------------------------------------------------------------
-
-
-def _samples(history: History, node: str, from_s: float, to_s: float) -> list[Event]:
-    """What a member answered in this time, asked since its beginning."""
-    return [
-        event
-        for event in history.of("observe")
-        if event.process == node
-        and event.type == "ok"
-        and event.time_s - event.value.get("took_s", 0.0) >= from_s
-        and event.time_s <= to_s
-    ]
-
-
-def _failing(event: Event) -> Sequence[str]:
-    """Whom the member does not reach, by what it answered."""
-    return tuple(event.value["detail"]["failing"])

@@ -15,7 +15,7 @@ from chaoskit.history import History
 from chaoskit.invariant import Invariant, Violation
 from chaoskit.verdict import Kind
 from suites.beacon.punctuality import LEVEL
-from suites.beacon.readings import Chain, Shown, begun_s, chains_of, rounds_of
+from suites.beacon.readings import Chain, Shown, begun_s, chains_of, failing, rounds_of
 from suites.incidents.signing import Stand, stands_of
 
 
@@ -79,7 +79,7 @@ def _mute(history: History, stand: Stand) -> list[str]:
     """Who told in every sample of that time that all others had refused the last partial."""
     told = {
         name: [
-            stand.members - {name} <= set(event.value["detail"]["failing"])
+            stand.members - {name} <= failing(event)
             for event in history.of("observe")
             if event.process == name
             and event.type == "ok"

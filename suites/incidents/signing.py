@@ -18,7 +18,7 @@ from chaoskit.invariant import Invariant, Violation, safety
 from chaoskit.quorate import timelines
 from chaoskit.verdict import Kind
 from suites.beacon.punctuality import networks_keep_time
-from suites.beacon.readings import nodes_of, rounds_of
+from suites.beacon.readings import failing, nodes_of, rounds_of
 from suites.incidents.upgrades import moves_to, sights_of
 
 
@@ -118,7 +118,7 @@ def _mute(history: History, stand: Stand) -> str:
         if event.type == "ok" and stand.start_s <= event.time_s <= stand.end_s
     }
     refused = {
-        name: frozenset(event.value["detail"]["failing"]) & stand.members
+        name: failing(event) & stand.members
         for name, event in last.items()
         if name in stand.members
     }

@@ -24,12 +24,12 @@ from suites.beacon.system import BEHIND, DEFAULT, beacon
 from suites.beacon.terminator import FRONT
 from suites.incidents.carrying import (
     a_restart_of_either_end_heals,
-    connections_of,
     members_without_tls_are_named,
     new_and_kept_connections_fare_alike,
     no_connection_is_plaintext,
 )
 from suites.incidents.deciding import await_decided
+from suites.incidents.dialled import connections_of
 from suites.incidents.present import the_chain_reaches_the_present
 
 _AFTER_S = 35.0
