@@ -8,26 +8,22 @@ Entering a cluster starts it, leaving stops it; in between `scope` marks the tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, ExitStack
 from random import Random
 from types import TracebackType
 from typing import Self, TypeVar
 
-from chaoskit import clock, provision, waiting
+from chaoskit import clock, provision
 from chaoskit.assembly import endpoints, wired
 from chaoskit.backend import Backend
 from chaoskit.certificates import Authority, Credential, Validity
-from chaoskit.clockreading import clock_watch
 from chaoskit.engine import Completed
 from chaoskit.errors import ChaosError, NotApplicable, UsageError
-from chaoskit.fitness import FitnessWatch
-from chaoskit.health import disk_watch
 from chaoskit.history import History, Recorder
 from chaoskit.invariant import Invariant
-from chaoskit.machine import MachineWatch, ProxyEcho
+from chaoskit.loading import Loading
 from chaoskit.mesh import Link
 from chaoskit.node import Node
 from chaoskit.observer import Observers
@@ -35,10 +31,11 @@ from chaoskit.packetmeters import PacketMeters
 from chaoskit.pristine import fingerprint
 from chaoskit.setting import Judged, Setting
 from chaoskit.storage import FaultyMount
+from chaoskit.surroundings import watched
 from chaoskit.system import Endpoint, Observation, Release, System
 from chaoskit.vintage import Vintage
 from chaoskit.wire import Wire
-from chaoskit.workload import Load, Tally
+from chaoskit.workload import Tally
 
 T = TypeVar("T")
 _WORKERS = 8
@@ -72,8 +69,7 @@ class Cluster:
         self.experiment: Judged | None = None
         self._workshop = workshop
         self._cleanup = ExitStack()
-        self._load: Load | None = None
-        self._operations = 0
+        self._loading = Loading(system, self._endpoints, recorder, random)
         self._standing = False
         self.meters = PacketMeters(backend)
 
@@ -88,7 +84,16 @@ class Cluster:
             self._prepare(stack)
             with ThreadPoolExecutor(_WORKERS, thread_name_prefix="start") as pool:
                 starting = [pool.submit(node.start) for node in self.nodes.values()]
-                self._watches = self._watch(stack)
+                self._watches = stack.enter_context(
+                    watched(
+                        self.nodes,
+                        self._endpoints(),
+                        self.recorder,
+                        backend=self.backend,
+                        proxy=self.mesh.client,
+                        clock=self.system.clock if self.setting.clocks else None,
+                    )
+                )
                 for one in starting:
                     one.result()
                 started_s = clock.monotonic()
@@ -120,16 +125,6 @@ class Cluster:
     def _close_nodes(self) -> None:
         for node in self.nodes.values():
             node.close()
-
-    def _watch(self, stack: ExitStack) -> tuple[MachineWatch, FitnessWatch, FitnessWatch]:
-        """Watch over the machine, the proxy's lag, the nodes' disks and clocks."""
-        echo = ProxyEcho(self.backend, self.mesh.client)
-        asked = self.system.clock if self.setting.clocks else None
-        mounts = {name: node.storage for name, node in self.nodes.items() if node.has_storage}
-        disks = stack.enter_context(disk_watch(mounts, self.recorder))
-        clocks = stack.enter_context(clock_watch(asked, self._endpoints(), self.recorder))
-        pids = partial(waiting.processes, self.backend, self.nodes)
-        return stack.enter_context(MachineWatch(self.recorder, echo, pids)), disks, clocks
 
     def _prepare(self, stack: ExitStack) -> None:
         """The network; then proxies on one side, the nodes' files and processes on the other."""
@@ -308,8 +303,8 @@ class Cluster:
         )
 
     def _progress(self) -> int:
-        if self.system.driven and self._load is not None:
-            return self._load.tally().acknowledged
+        if self.system.driven and (done := self._loading.tally()) is not None:
+            return done.acknowledged
         seen = self.observers.latest().values()
         return max((one.progress or 0 for one in seen if one is not None), default=0)
 
@@ -324,38 +319,17 @@ class Cluster:
 
     # -- load ----------------------------------------------------------------------------------
 
-    @contextmanager
-    def loaded(self, rate_per_s: float) -> Iterator[None]:
+    def loaded(self, rate_per_s: float) -> AbstractContextManager[None]:
         """Load the cluster evenly for the length of the block; not at 0, nor without traffic."""
-        if rate_per_s <= 0 or self.system.traffic is None:
-            yield
-            return
-        load = Load(
-            self.system,
-            self._endpoints(),
-            self.recorder,
-            rate_per_s,
-            Random(self.random.getrandbits(64)),
-            first_operation=self._operations,
-        )
-        with load:
-            self._load = load
-            try:
-                yield
-            finally:
-                load.stop()
-                self._operations = load.next_operation
-                self._load = None
-        load.raise_failure()
+        return self._loading.loaded(rate_per_s)
 
     def tally(self) -> Tally:
         """What came of this load's operations so far."""
-        return self._load.tally() if self._load is not None else Tally()
+        return self._loading.tally() or Tally()
 
     def end_load(self) -> None:
         """End the load now, if there is one; what is under way comes to its end."""
-        if self._load is not None:
-            self._load.stop()
+        self._loading.end()
 
     def is_level(self) -> bool:
         """Whether every node that answers shows the same progress."""
@@ -398,6 +372,5 @@ class Cluster:
 
     def raise_failure(self) -> None:
         """Raise what ended an observer or a client of the load, if one ended."""
-        load = () if self._load is None else (self._load,)
-        for one in (self.observers, *self._watches, *load):
+        for one in (self.observers, *self._watches, self._loading):
             one.raise_failure()

@@ -136,7 +136,7 @@ def test_progress_of_a_driven_system_is_what_was_acknowledged(
 ) -> None:
     idle.system = replace(idle.system, driven=True)
     done = [3]
-    idle._load = cast("Any", SimpleNamespace(tally=lambda: Tally(acknowledged=done[0])))
+    idle._loading._load = cast("Any", SimpleNamespace(tally=lambda: Tally(acknowledged=done[0])))
     watched.samples["a"] = seen(1000)  # others' doings are nothing to it
     with pytest.raises(WaitTimedOut, match="progress by 1 from 3"):
         idle.await_progress(by=1, timeout_s=0.05)
