@@ -289,8 +289,11 @@ def test_a_pause_of_many_rounds_costs_one_partial_and_asks_for_a_sync() -> None:
 def test_a_clock_set_back_does_not_silence_the_member() -> None:
     bench = Bench()
     bench.handle(Started(), bench.during(50))
+    assert not bench.core.is_due(bench.during(50))
+    assert bench.core.is_due(bench.during(3)), "a Tick is not waited for until round 51 is due"
     bench.handle(Tick(), bench.during(3))
     assert bench.core.wake_s == bench.schedule.time_of(4)
+    assert not bench.core.is_due(bench.during(3))
     assert only(Broadcast, bench.handle(Tick(), bench.during(4))) != []
 
 
@@ -562,6 +565,16 @@ def test_a_sync_that_brings_nothing_is_replaced_after_two_periods() -> None:
     effects = bench.handle(Tick(), bench.during(7))
     assert only(SyncStop, effects) == [SyncStop(asked.attempt)]
     assert [effect.from_round for effect in only(SyncFrom, effects)] == [2]
+
+
+def test_a_sync_from_before_the_clock_was_set_back_is_replaced_at_once() -> None:
+    bench = Bench()
+    asked = following(bench, bench.during(50))
+    bench.handle(Tick(), bench.during(3))
+    effects = bench.handle(Tick(), bench.during(4))
+    assert only(SyncStop, effects) == [SyncStop(asked.attempt)]
+    assert [effect.from_round for effect in only(SyncFrom, effects)] == [1]
+    assert only(SyncFrom, bench.handle(Tick(), bench.during(5))) == []
 
 
 def test_rounds_made_here_meanwhile_do_not_disturb_a_sync() -> None:

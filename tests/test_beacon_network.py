@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 import threading
 import time
@@ -103,6 +104,29 @@ def test_a_network_with_a_slow_disk_is_slow_alone(tmp_path: Path) -> None:
             disk.let.set()
             assert await one.wait_for(3, 10)
             await channel.close()
+
+    asyncio.run(run())
+
+
+def test_a_member_whose_clock_is_set_back_signs_at_the_next_rounds_time(tmp_path: Path) -> None:
+    async def run() -> None:
+        members = deal_members(tmp_path, 2, 2, genesis_in_s=1, now_s=NOW_S)
+        schedule, clock = members.dealt.group.schedule, MovedClock(NOW_S)
+        options = options_for(members.folders[0], verbose=True)
+        async with running(options, clock) as (_, lines):
+            rounds = itertools.count(3)
+
+            def sent() -> int:
+                return len(lines.records(broadcast_partial=1))
+
+            def sent_at_a_next_round(before: int) -> bool:
+                clock.move_to(schedule.time_of(next(rounds)))
+                return sent() > before
+
+            clock.move_to(schedule.time_of(100_000))
+            await until("the first partial, by a clock that is ahead", lambda: sent() > 0)
+            before = sent()
+            await until("one by a clock that is right", lambda: sent_at_a_next_round(before))
 
     asyncio.run(run())
 

@@ -232,6 +232,18 @@ def test_when_the_alarm_is_raised(
         )
 
 
+def test_a_clock_set_back_does_not_silence_the_alarm() -> None:
+    lines = Lines([])
+    alarm = Alarm(1, 60.0, Log("", "beacon/tests.py", verbose=False, write=lines.lines.append))
+    alarm.look(10_000.0)
+    alarm.look(7_000.0)  # what was over then is said; an hour is not waited for
+    alarm.failed("n1:1")
+    alarm.look(7_059.9)
+    before = len(lines.lines)
+    alarm.look(7_060.0)
+    assert [one["failures"] for one in lines.records()][before:] == [1]
+
+
 def test_v1_4_has_no_alarm() -> None:
     assert PROFILES["v1.4.9"].alarm is None
     assert {one.alarm for one in PROFILES.values()} == {None, *AlarmRule}

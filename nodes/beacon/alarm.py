@@ -36,7 +36,7 @@ class Alarm:
         self._interval_s = interval_s
         self._log = log.of("alarm")
         self._failing: set[str] = set()
-        self._due_s: float | None = None
+        self._began_s: float | None = None
 
     def failed(self, address: str) -> None:
         """A member did not take our partial."""
@@ -44,11 +44,13 @@ class Alarm:
 
     def look(self, now_s: float) -> None:
         """Say what is to be said when an interval is over; the first look begins one."""
-        if self._due_s is None or now_s >= self._due_s:
-            if self._due_s is not None:
-                self._say()
-            self._due_s = now_s + self._interval_s
-            self._failing.clear()
+        if self._began_s is not None:
+            # It began in the future where the clock was set back since: over, however long it was.
+            if self._began_s <= now_s < self._began_s + self._interval_s:
+                return
+            self._say()
+        self._began_s = now_s
+        self._failing.clear()
 
     def _say(self) -> None:
         failing = sorted(self._failing)

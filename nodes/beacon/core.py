@@ -118,6 +118,16 @@ class Core:
             return self._round_s
         return min(self._round_s, self._catch_up_s)
 
+    def is_due(self, now_s: float) -> bool:
+        """
+        Whether a Tick is wanted now: at `wake_s`, and at once where the clock was set back since.
+
+        Else a member whose clock was an hour ahead, and is right again, signed nothing for an hour.
+        """
+        if self.wake_s is None or self._round_s is None:
+            return False
+        return now_s >= self.wake_s or self._schedule.next_time(now_s) < self._round_s
+
     def handle(self, event: Event, now_s: float) -> Sequence[Effect]:
         """Take one event; answers the effects, to be carried out in their order."""
         self._now_s = now_s

@@ -53,7 +53,8 @@ class Following:
         if last.round >= up_to:
             return
         if self.running:
-            if now_s <= self._heard_s + self._expiry_s:
+            # Heard in the future: the clock was set back since, and nobody knows how long ago.
+            if self._heard_s <= now_s <= self._heard_s + self._expiry_s:
                 return
             self._emit(SyncStop(self._attempt))
         if not self._untried or not self.running:

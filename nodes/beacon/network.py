@@ -207,16 +207,16 @@ class Network:
         self._deliver(Started())
         try:
             while True:
-                now_s, wake_s = clock.now_s(), core.wake_s
+                now_s = clock.now_s()
                 if self._alarm is not None:
                     self._alarm.look(now_s)
-                if wake_s is not None and now_s >= wake_s:
+                if core.is_due(now_s):
                     event, done = Tick(), None
                 elif self._events:
                     event, done = self._events.take()
                 else:
                     self._arrived.clear()
-                    await clock.wait(self._arrived, wake_s)
+                    await clock.wait(self._arrived, core.wake_s)
                     continue
                 for effect in core.handle(event, now_s):
                     await self._carry_out(effect, event, done)

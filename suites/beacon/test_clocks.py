@@ -9,6 +9,7 @@ import pytest
 from chaoskit.cluster import Cluster
 from chaoskit.fault import inject
 from chaoskit.liveness import recovered_within
+from faults.kill import Kill
 from faults.wrong_clock import WrongClock
 
 pytestmark = pytest.mark.chaos(clocks=True)
@@ -55,6 +56,25 @@ def test_a_clock_that_jumps_to_and_fro_costs_no_round(beacon: Cluster) -> None:
             fault.await_felt(timeout_s=10)
             beacon.await_progress(by=3, timeout_s=15)
         beacon.await_progress(by=3, timeout_s=15)
+    beacon.await_steady_state(timeout_s=20)
+    beacon.check(recovered_within(20))
+
+
+@pytest.mark.nightly
+def test_who_was_ahead_counts_again_when_its_clock_is_right(beacon: Cluster) -> None:
+    """
+    Goal: a member whose clock was set back to what is right signs at the next round's time.
+    Runbook: one member is an hour ahead for three rounds; right; two others are down for eight.
+    Success: every round in time, of which the three that are left make each; level within 20 s.
+    """
+    with inject(WrongClock("n1", ahead_s=3600.0), into=beacon) as fault:
+        fault.await_felt(timeout_s=10)
+        beacon.await_progress(by=3, timeout_s=15)
+    beacon.await_steady_state(timeout_s=20)
+    with inject(Kill("n4"), into=beacon) as one, inject(Kill("n5"), into=beacon) as two:
+        one.await_felt(timeout_s=10)
+        two.await_felt(timeout_s=10)
+        beacon.await_progress(by=8, timeout_s=25)
     beacon.await_steady_state(timeout_s=20)
     beacon.check(recovered_within(20))
 
