@@ -6,9 +6,10 @@ of a node's when it was opened, whether it came to stand, that it still carried 
 end. Refuses: changing anything, keeping what it hears, and backends without a network of their own
 (NotApplicable). It needs no word of a node's: whoever says that he speaks TLS is heard doing it.
 
-Rules: one `connection` event when it stands or has failed to, then one a second at most while it
-carries answers, and one at its end. Packets that the kernel dropped before they were heard make
-what was not heard unknown: ChaosError.
+Rules: a tap is put to the test when it begins and when it ends: what we say on each whole link has
+to be heard (`hearing`), else ChaosError. One `connection` event when it stands or has failed to,
+then one a second at most while it carries answers, and one at its end. Packets that the kernel
+dropped before they were heard make what was not heard unknown: ChaosError.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 
+from chaoskit import clock
 from chaoskit.cluster import Cluster
-from chaoskit.conversation import Conversation, Segment, segment_of
+from chaoskit.conversation import Conversation, Mode, Segment, segment_of
 from chaoskit.errors import ChaosError, NotApplicable
+from chaoskit.hearing import Hearing
 from chaoskit.history import EventType, Recorder
+from chaoskit.mesh import Link
 from chaoskit.watching import Watchers
 
 _DEVICE = "eth0"  # of the proxy between the nodes, in its own network
@@ -34,6 +38,7 @@ _BUFFER_FORCED, _BUFFER_BYTES = 33, 8 * 1024 * 1024  # SO_RCVBUFFORCE: past the 
 _OPEN_TIMEOUT_S = 5.0
 _POLL_S = 0.1
 _SAID_EVERY_S = 1.0
+_REMEDY = "see the connections in the history"
 
 _Key = tuple[str, int, str]
 """The address and port of who opened it, and the link's address."""
@@ -137,23 +142,61 @@ def tapped(cluster: Cluster) -> Iterator[None]:
     Hear the links of a cluster for the length of the block.
 
     Raises NotApplicable where the proxy has no network of its own, ChaosError when the kernel let
-    packets go unheard.
+    packets go unheard, or what we say ourselves is not heard.
     """
     if not cluster.backend.counts_packets:
         raise NotApplicable(f"the {cluster.backend.name} backend has no network to listen in")
     links = {one.address: (one.source, one.target) for one in cluster.mesh.links.values()}
     ledger = Ledger(links, cluster.wire.linked_port().number, cluster.recorder)
-    watchers = Watchers(end_timeout_s=_OPEN_TIMEOUT_S)
+    hearing, watchers = Hearing(cluster), Watchers(end_timeout_s=_OPEN_TIMEOUT_S)
     with cluster.backend.inside_proxy(_listening, timeout_s=_OPEN_TIMEOUT_S) as listening:
-        watchers.begin("tap", lambda: _listen(listening, ledger, watchers))
+        watchers.begin("tap", lambda: _listen(listening, ledger, hearing, watchers))
         try:
+            _put_to_the_test(hearing, watchers)
             yield
+            _put_to_the_test(hearing, watchers)
         finally:
             watchers.end()
             lost = _lost(listening)
-    watchers.raise_failure("see the connections in the history")
+    watchers.raise_failure(_REMEDY)
     if lost:
         raise ChaosError(f"{lost} packets on the links went unheard: what they opened is not known")
+
+
+def overheard(cluster: Cluster, link: Link, *, timeout_s: float) -> Mode | None:
+    """
+    In which mode the source of a link speaks on it, by what it says there next, or went on to say;
+    None when nothing within this time told.
+
+    Raises NotApplicable where the proxy has no network of its own.
+    """
+    if not cluster.backend.counts_packets:
+        raise NotApplicable(f"the {cluster.backend.name} backend has no network to listen in")
+    where = (link.address, cluster.wire.linked_port().number)
+    said: dict[tuple[str, int], Conversation] = {}
+    until_s = clock.monotonic() + timeout_s
+    with cluster.backend.inside_proxy(_listening, timeout_s=_OPEN_TIMEOUT_S) as listening:
+        while clock.monotonic() < until_s:
+            with suppress(TimeoutError):
+                segment = segment_of(listening.recv(_PACKET_BYTES_AT_MOST))
+                if segment is None or segment.target != where:
+                    continue
+                if segment.opens:
+                    said[segment.source] = Conversation(from_its_start=True)
+                one = said.setdefault(segment.source, Conversation(from_its_start=False))
+                if segment.data:
+                    one.ask(segment.data)
+                if one.mode is not None:
+                    return one.mode
+    return None
+
+
+def _put_to_the_test(hearing: Hearing, watchers: Watchers) -> None:
+    try:
+        hearing.demand()
+    except ChaosError:
+        watchers.raise_failure(_REMEDY)  # what ended the tap says more than its silence
+        raise
 
 
 def _listening() -> socket.socket:
@@ -165,12 +208,13 @@ def _listening() -> socket.socket:
     return made
 
 
-def _listen(listening: socket.socket, ledger: Ledger, watchers: Watchers) -> None:
+def _listen(listening: socket.socket, ledger: Ledger, hearing: Hearing, watchers: Watchers) -> None:
     while not watchers.told_to_stop():
         with suppress(TimeoutError):
             segment = segment_of(listening.recv(_PACKET_BYTES_AT_MOST))
             if segment is not None:
                 ledger.take(segment)
+                hearing.take(segment)
 
 
 def _lost(listening: socket.socket) -> int:

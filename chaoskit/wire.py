@@ -13,9 +13,10 @@ import functools
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from chaoskit import clock, handshake, http2, rpc
+from chaoskit import clock, exchange, handshake, http2, rpc
 from chaoskit.backend import Backend
 from chaoskit.errors import ChaosError
 from chaoskit.handshake import Dial, Outcome, Serving
@@ -41,6 +42,18 @@ class Met:
 
     def __str__(self) -> str:
         return f"{self.kind.value} after {self.took_s * 1000:.1f} ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """
+    A word of ours on a link: from which address and port, when (monotonic seconds), and what came
+    back first; nothing when the other end kept silent or hung up.
+    """
+
+    source: tuple[str, int]
+    said_s: float
+    answer: bytes
 
 
 @dataclass(slots=True)
@@ -111,6 +124,30 @@ class Wire:
             met = handshake.ask(address, port.number, request, timeout_s=timeout_s)
         return Met(met.kind is Outcome.ANSWERED, met.kind, met.took_s)
 
+    def say(self, source: str, target: str, word: bytes, *, timeout_s: float) -> Said:
+        """
+        Say a word on the link, and take what comes back first.
+
+        Raises ChaosError where nothing can be said: it was refused, or broke before.
+        """
+        address, port = self.mesh.link(source, target).address, self.linked_port().number
+
+        def saying() -> Said:
+            with exchange.Probe(address, port, timeout_s, socket.create_connection) as probe:
+                connection = probe.dial()
+                host, own = connection.getsockname()
+                said_s = clock.monotonic()
+                probe.send(connection, word, probe.ends_s)
+                answer = b""
+                with suppress(exchange.Ended):
+                    answer = probe.receive(connection, probe.ends_s)
+                return Said((host, own), said_s, answer)
+
+        try:
+            return self.backend.inside(source, saying, timeout_s=timeout_s + _MARGIN_S)
+        except exchange.Ended as end:
+            raise ChaosError(f"nothing can be said on {source}>{target}: {end.outcome}") from end
+
     def close_time_s(self, source: str, target: str, *, timeout_s: float) -> float:
         """
         Make the target of the link close on us, by a request it must refuse or end; how long
@@ -177,16 +214,16 @@ class Wire:
         link not cut, and record each outcome that is new.
         """
         touched = set(around)
-        self._survey([one for one in self._whole() if {one.source, one.target} & touched])
+        self._survey([one for one in self.whole_links() if {one.source, one.target} & touched])
 
     def survey_again(self) -> None:
         """
         Shake hands once more where it failed the last time, as `survey` does: a node that had only
         just been started then may listen by now.
         """
-        self._survey([one for one in self._whole() if not self._said.get(one.name, True)])
+        self._survey([one for one in self.whole_links() if not self._said.get(one.name, True)])
 
-    def _whole(self) -> list[Link]:
+    def whole_links(self) -> list[Link]:
         """The links that are not cut, with both ends running."""
         running = {name for name, node in self.nodes.items() if node.state == "running"}
         cut = self.mesh.cut_links()

@@ -189,6 +189,8 @@ class FakeBackend:
 
 
 _HELD: list[socket.socket] = []
+_GIVEN: set[tuple[str, int]] = set()
+_DRAWS = 50
 
 
 def own_prefix(use: str) -> str:
@@ -213,10 +215,21 @@ def own_host() -> str:
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens at, of a host of one's own: nobody else takes it before we do."""
-    with socket.create_server((host, 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
+    """
+    A port that nobody listens at, of a host of one's own: nobody else takes it before we do.
+
+    No two calls answer the same, which the kernel would: nobody listens there yet.
+    """
+    with ExitStack() as taken:
+        for _ in range(_DRAWS):
+            listener = taken.enter_context(socket.create_server((host, 0)))
+            port: int = listener.getsockname()[1]
+            if (host, port) not in _GIVEN:
+                _GIVEN.add((host, port))
+                return port
+    raise AssertionError(
+        f"{len(_GIVEN)} ports were given away, and {_DRAWS} draws were all of them"
+    )
 
 
 @contextmanager
@@ -244,6 +257,13 @@ def toxiproxy() -> Iterator[tuple[str, int]]:
 @contextmanager
 def serving(address: str, port: int, behave: Callable[[socket.socket], None]) -> Iterator[None]:
     """Listen there for the length of the block; `behave` gets each connection, then it closes."""
+    with serving_on(socket.create_server((address, port)), behave):
+        yield
+
+
+@contextmanager
+def serving_on(listener: socket.socket, behave: Callable[[socket.socket], None]) -> Iterator[None]:
+    """The same, on a socket that listens."""
 
     def one(connection: socket.socket) -> None:
         with connection, suppress(OSError):
@@ -255,7 +275,7 @@ def serving(address: str, port: int, behave: Callable[[socket.socket], None]) ->
                 connection, _ = listener.accept()
                 threading.Thread(target=one, args=(connection,), daemon=True).start()
 
-    with socket.create_server((address, port)) as listener:
+    with listener:
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         try:

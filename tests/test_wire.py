@@ -93,6 +93,36 @@ def outcome(met: Met) -> tuple[bool, Outcome]:
     return met.answered, met.kind
 
 
+# -- words -------------------------------------------------------------------------------------
+
+
+def test_what_is_said_has_a_source_a_time_and_an_answer(rig: Rig) -> None:
+    got: list[tuple[bytes, tuple[str, int]]] = []
+
+    def behave(connection: socket.socket) -> None:
+        got.append((connection.recv(65536), connection.getpeername()))
+        connection.sendall(b"yes")
+
+    rig.serve("b", behave)
+    before_s = clock.monotonic()
+    said = rig.wire.say("a", "b", b"word", timeout_s=LONG_S)
+    assert (got[0][0], said.answer) == (b"word", b"yes")
+    assert before_s <= said.said_s <= clock.monotonic()
+    assert said.source[1] not in (7001, got[0][1][1]), "of our own end, not of the proxy's"
+
+
+def test_a_word_that_nobody_answers(rig: Rig) -> None:
+    for behave, timeout_s in ((closes, LONG_S), (silent, SHORT_S)):
+        with ExitStack() as serves:
+            serves.enter_context(serving(rig.place["b"], 7001, behave))
+            assert rig.wire.say("a", "b", b"word", timeout_s=timeout_s).answer == b""
+    with (
+        rig.mesh.shaped({"a>b": refused()}),
+        pytest.raises(ChaosError, match="nothing can be said on a>b: refused"),
+    ):
+        rig.wire.say("a", "b", b"word", timeout_s=LONG_S)
+
+
 # -- questions ---------------------------------------------------------------------------------
 
 
