@@ -37,6 +37,7 @@ from nodes.beacon.wire import silence_library
 
 HOST = "127.0.0.1"
 REPOSITORY = Path(__file__).resolve().parent.parent
+PATIENCE_S = 120.0  # nothing that a test waits for takes as long, on any machine
 
 
 def free_addresses(count: int) -> list[str]:
@@ -148,13 +149,13 @@ async def running(
 
 
 async def until(what: str, holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fails after 20 s with what was waited for."""
+    """Wait until something holds; fails after PATIENCE_S with what was waited for."""
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not holds():
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        raise AssertionError(f"not within 20 s: {what}") from None
+        raise AssertionError(f"not within {PATIENCE_S:g} s: {what}") from None
 
 
 class MovedClock:
@@ -196,7 +197,7 @@ class Child:
                 *self._arguments, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE, stderr=log
             )
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             self.control_port = int(await self.process.stdout.readline() or b"0")
         assert self.control_port, self._log.read_text()
 
@@ -204,7 +205,7 @@ class Child:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.process.wait()
 
 

@@ -28,6 +28,7 @@ from nodes.beacon.transport import Dialling
 from nodes.beacon.wire import Channel
 from tests.beacon_nodes import (
     HOST,
+    PATIENCE_S,
     Lines,
     Members,
     MovedClock,
@@ -54,21 +55,21 @@ class World:
     control: Channel
 
     async def private_call(self, method: Method[Any, Any], message: Any) -> Any:
-        return await self.private.call(method, message, timeout_s=10)
+        return await self.private.call(method, message, timeout_s=PATIENCE_S)
 
     async def control_call(self, method: Method[Any, Any], message: Any) -> Any:
-        return await self.control.call(method, message, timeout_s=10)
+        return await self.control.call(method, message, timeout_s=PATIENCE_S)
 
     async def refused(self, method: Method[Any, Any], message: Any) -> tuple[Code, str]:
         channel = self.control if method.service == "drand.Control" else self.private
         with pytest.raises(CallFailed) as caught:
-            await channel.call(method, message, timeout_s=10)
+            await channel.call(method, message, timeout_s=PATIENCE_S)
         return caught.value.code, caught.value.text
 
     async def make(self, number: int) -> None:
         self.clock.move_to(self.members.dealt.group.schedule.time_of(number))
         for daemon in self.daemons:
-            assert await daemon.networks()[0].wait_for(number, 20)
+            assert await daemon.networks()[0].wait_for(number, PATIENCE_S)
 
 
 @asynccontextmanager
@@ -540,7 +541,7 @@ def test_members_with_certificates_make_rounds(tmp_path: Path) -> None:
                 for folder in members.folders
             ]
             clock.move_to(members.dealt.group.genesis_s)
-            assert await pairs[0][0].networks()[0].wait_for(1, 20)
+            assert await pairs[0][0].networks()[0].wait_for(1, PATIENCE_S)
 
             # Plaintext comes to nothing there, and says which code.
             plain = Channel(members.addresses[0], tls=False, trusted=None)
@@ -568,7 +569,7 @@ def test_a_member_that_lost_tls_says_so_and_the_others_go_on(tmp_path: Path) -> 
             ]
             clock.move_to(members.dealt.group.genesis_s)
             for daemon, _ in pairs:
-                assert await daemon.networks()[0].wait_for(1, 20)
+                assert await daemon.networks()[0].wait_for(1, PATIENCE_S)
             daemon, lines = pairs[0]
             meters = daemon.meters
             await until("both partials failed", lambda: len(meters.partial_failed) == 2)

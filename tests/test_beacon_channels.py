@@ -28,7 +28,7 @@ from nodes.beacon.transport import (
     Dialling,
 )
 from nodes.beacon.wire import Answer, Caller, Channel, Listener
-from tests.beacon_nodes import HOST, Lines, until
+from tests.beacon_nodes import HOST, PATIENCE_S, Lines, until
 
 FALLS_BACK = Dialling.TLS_OR_FALLEN_BACK
 HELLO, PREFACE = b"\x16\x03\x01", b"PRI"
@@ -158,7 +158,7 @@ def wires(tmp_path: Path) -> Wires:
 
 async def works(channel: Channel) -> bool:
     try:
-        await channel.call(PUBLIC_RAND, drand.PublicRandRequest(), timeout_s=20.0)
+        await channel.call(PUBLIC_RAND, drand.PublicRandRequest(), timeout_s=PATIENCE_S)
     except CallFailed as failed:
         return failed.code not in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}
     return True
@@ -171,14 +171,14 @@ def firsts(door: Door) -> Counter[bytes]:
 async def plaintext_dialled_again(door: Door, channel: Channel) -> None:
     """Calls fail, and the one that redials is seen on the wire."""
     seen = firsts(door)[PREFACE]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while firsts(door)[PREFACE] == seen:
             assert not await works(channel)
             await asyncio.sleep(0.02)
 
 
 async def comes_to_work(channel: Channel) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not await works(channel):
             await asyncio.sleep(0.02)
 

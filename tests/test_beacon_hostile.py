@@ -28,6 +28,7 @@ from nodes.beacon.proto import drand_pb2 as drand
 from nodes.beacon.serving import STREAMS_AT_MOST
 from nodes.beacon.wire import Channel
 from tests.beacon_nodes import (
+    PATIENCE_S,
     Lines,
     Members,
     MovedClock,
@@ -179,7 +180,7 @@ def test_partials_of_any_kind(
             metadata=metadata,
         )
         code, text = await outcome(
-            attacked.channel.call(calls.PARTIAL_BEACON, packet, timeout_s=10)
+            attacked.channel.call(calls.PARTIAL_BEACON, packet, timeout_s=PATIENCE_S)
         )
         assert code in {Code.OK, Code.UNKNOWN, Code.PERMISSION_DENIED}
         assert len(text) < 300
@@ -224,7 +225,7 @@ def test_messages_that_are_too_long(attacked: Attacked) -> None:
             partial_sig=b"\x00\x01" + bytes(96),
         )
         with pytest.raises(CallFailed, match="invalid partial signature of index 1"):
-            await attacked.channel.call(calls.PARTIAL_BEACON, packet, timeout_s=10)
+            await attacked.channel.call(calls.PARTIAL_BEACON, packet, timeout_s=PATIENCE_S)
 
     attacked.attack(action)
 
@@ -309,13 +310,15 @@ def test_a_flood_of_partials_keeps_nobody_from_a_round(attacked: Attacked) -> No
             Channel(attacked.target.private_address, tls=False, trusted=None) for _ in range(4)
         ]
         flood = [
-            asyncio.ensure_future(outcome(channel.call(calls.PARTIAL_BEACON, packet, timeout_s=20)))
+            asyncio.ensure_future(
+                outcome(channel.call(calls.PARTIAL_BEACON, packet, timeout_s=PATIENCE_S))
+            )
             for channel in channels
             for _ in range(150)
         ]
         await until("the flood has begun", lambda: any(one.done() for one in flood))
         attacked.clock.move_to(attacked.members.dealt.group.schedule.time_of(number))
-        assert await network.wait_for(number, 20)
+        assert await network.wait_for(number, PATIENCE_S)
         codes = {code for code, _ in await asyncio.gather(*flood)}
         # OK: for a round that is made already nobody looks.
         assert codes <= {Code.OK, Code.UNKNOWN, Code.RESOURCE_EXHAUSTED}

@@ -159,8 +159,10 @@ def test_an_interrupt_reaches_what_groups_started(tmp_path: Path, *, to_all: boo
         f"trap 'touch {told}; exit 9' INT; touch {runs}; for i in {{1..500}}; do sleep 0.05; done"
     )
     path = script(tmp_path, f"a|waits|9|{waits}", "b|never|9|echo never")
+    # Who starts us in the background leaves us an interrupt that no shell can heed.
+    heeds: list[str | Path] = ["env", "--default-signal=INT", path]
     with subprocess.Popen(
-        [path], stdout=subprocess.PIPE, text=True, start_new_session=True
+        heeds, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as started:
         clock.wait_until(runs.exists, what="the group to run", timeout_s=TIMEOUT_S)
         (os.killpg if to_all else os.kill)(started.pid, signal.SIGINT)
