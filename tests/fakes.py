@@ -191,8 +191,6 @@ class FakeBackend:
 _HELD: list[socket.socket] = []
 _GIVEN: set[tuple[str, int]] = set()
 _DRAWS = 50
-_GIVEN: set[tuple[str, int]] = set()
-_DRAWS = 50
 
 
 def own_prefix(use: str) -> str:
