@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from chaoskit.cluster import Cluster
 from chaoskit.companion import LOG, stands
+from chaoskit.conversation import Mode
 from chaoskit.errors import ChaosError
 from chaoskit.handshake import Distrust, Outcome
 from chaoskit.mesh import Link, Shape
@@ -24,11 +25,13 @@ from chaoskit.peercounts import PeerCounts
 from chaoskit.rpc import SERVED
 from chaoskit.sighting import Meter, Probe, Sighting, Undecided, lasting
 from chaoskit.system import Unobserved
+from chaoskit.tap import overheard
 from chaoskit.wire import HANDSHAKE_TIMEOUT_S, Met
 
 ANSWER_TIMEOUT_S = 0.3
 _PATIENCE = 5  # times what the same question takes beside the link
 _LATE_TIMEOUT_S = 5.0  # a TLS hello and its answer are some 3 kB: that long at 1 kB/s
+_OVERHEARD_S = 2.0
 _SILENT = {Outcome.TIMED_OUT, Outcome.UNREACHABLE}
 
 
@@ -139,6 +142,31 @@ def serves(cluster: Cluster, link: Link, *, kind: Outcome) -> Probe:
         )
 
     return Probe(f"a TLS hello on {link.name}", look, link.name)
+
+
+def dialled_in(cluster: Cluster, link: Link, *, mode: Mode) -> Probe:
+    """
+    Seen when the link's source speaks on it in `mode`, by its own bytes on the wire.
+
+    Of a process that says nothing just now the last that was heard of it counts: it dials again
+    ever more rarely.
+    """
+    node = cluster.node(link.source)
+    heard: dict[int, Mode] = {}
+
+    def look() -> Sighting:
+        process = node.pid  # raises where it is down: neither there nor gone
+        found = overheard(cluster, link, timeout_s=_OVERHEARD_S)
+        if found is not None and node.pid == process:
+            heard[process] = found
+        last = heard.get(process)
+        return _told(
+            present=last is mode,
+            gone=last not in (None, mode),
+            detail=f"process {process} speaks {last or 'nothing that was heard'}",
+        )
+
+    return Probe(f"what {link.source} says on {link.name}", look, link.name)
 
 
 def calls_fail(cluster: Cluster, link: Link) -> Probe:

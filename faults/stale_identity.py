@@ -7,6 +7,9 @@ went round is dialled in the old mode by all who hold the old one. In the field 
 files are mended, and who read them starts anew. Refuses: files that say nothing of the node,
 holders that do not run, and nodes that do not tell what failed with their peers.
 
+Where packets can be heard the holder's own dials are: what it says first on the wire is TLS or
+plaintext, and a flag that changes nothing about that is no fault.
+
 The files are text with a field a line, `flag = true`. Each node has a block of its own in them,
 from one line that begins with "[" to the next, which holds the address by which it is dialled.
 """
@@ -21,8 +24,11 @@ from typing import ClassVar
 
 from chaoskit.artifacts import file_of, overwrite
 from chaoskit.cluster import Cluster
+from chaoskit.conversation import Mode
 from chaoskit.errors import NotApplicable
 from chaoskit.fault import Witness, target
+from chaoskit.linkevidence import dialled_in
+from chaoskit.mesh import Link
 from chaoskit.peercounts import PeerCounts
 from chaoskit.processevidence import runs_on
 from chaoskit.sighting import Meter, Probe
@@ -42,7 +48,8 @@ class StaleIdentity:
 
     NEEDS: ClassVar = ("artifacts with a flag", "peers that tell of failures")
     PROOF: ClassVar = (
-        "what a process that was started anew finds in its files, by /proc; what it says failed"
+        "what a process that was started anew finds in its files, by /proc, and the first bytes of "
+        "its dials on the wire where packets can be heard; what it says failed"
     )
 
     node: str = target()
@@ -58,6 +65,8 @@ class StaleIdentity:
         meter = Meter(f"what failed with {self.node}", PeerCounts(cluster, links).read)
         entries = [one for holder in self.at for one in _entries(cluster, holder, self.node)]
         probes = [one.probe(cluster) for one in entries]
+        if cluster.backend.counts_packets:
+            probes += [_dials(cluster, link, entries) for link in links]
         try:
             for holder in self.at:
                 _restart(cluster, holder, entries, stale=True)
@@ -96,6 +105,12 @@ class _Entry:
             return _said(text, self.line, self.address) == stale
 
         return runs_on(node, f"{folder}/{self.artifact.path}", wanted=wanted)
+
+
+def _dials(cluster: Cluster, link: Link, entries: Sequence[_Entry]) -> Probe:
+    """Seen when the holder dials as stale files say: by TLS where they say that it is spoken."""
+    speaks_tls = any(one.true_now for one in entries if one.holder == link.source)
+    return dialled_in(cluster, link, mode=Mode.PLAINTEXT if speaks_tls else Mode.TLS)
 
 
 def _blocks(text: bytes) -> Sequence[bytes]:

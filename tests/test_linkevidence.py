@@ -13,6 +13,7 @@ import pytest
 
 from chaoskit.cluster import Cluster
 from chaoskit.companion import LOG, Companion
+from chaoskit.conversation import Mode
 from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.handshake import Distrust, Outcome, Serving
 from chaoskit.linkevidence import (
@@ -21,6 +22,7 @@ from chaoskit.linkevidence import (
     cannot_pass,
     closes_late,
     companion_failures,
+    dialled_in,
     failures_of,
     is_distrusted,
     is_reset,
@@ -116,6 +118,52 @@ def shows(probe: Probe) -> bool | None:
 
 
 # -- probes ------------------------------------------------------------------------------------
+
+
+def test_in_which_mode_a_node_dials_is_its_own_bytes_to_tell(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Mode | None] = []
+    asked: list[str] = []
+
+    def overheard(_: Cluster, link: Link, *, timeout_s: float) -> Mode | None:
+        assert timeout_s > 0
+        asked.append(link.name)
+        return said[-1]
+
+    monkeypatch.setattr("chaoskit.linkevidence.overheard", overheard)
+    node = SimpleNamespace(pid=1)
+    wired.node = lambda name: {"n2": node}[name]
+    probe = dialled_in(wired.as_cluster, wired.link("n2>n1"), mode=Mode.TLS)
+    assert probe.link == "n2>n1"
+    for process, mode, shown in (
+        (1, None, None),  # nothing was heard: neither there nor gone
+        (1, Mode.TLS, True),
+        (1, None, True),  # the last that was heard of this process
+        (2, None, None),
+        (2, Mode.PLAINTEXT, False),
+        (2, None, False),
+        (1, None, True),
+    ):
+        node.pid = process
+        said.append(mode)
+        assert shows(probe) is shown, (process, mode)
+    assert set(asked) == {"n2>n1"}
+
+
+def test_what_was_heard_while_another_process_began_is_nobodys(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = SimpleNamespace(pid=1)
+    wired.node = lambda _: node
+
+    def overheard(*_: object, **__: object) -> Mode:
+        node.pid += 1
+        return Mode.TLS
+
+    monkeypatch.setattr("chaoskit.linkevidence.overheard", overheard)
+    probe = dialled_in(wired.as_cluster, wired.link("n2>n1"), mode=Mode.TLS)
+    assert [shows(probe) for _ in range(3)] == [None] * 3
 
 
 @pytest.mark.parametrize(

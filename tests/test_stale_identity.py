@@ -13,6 +13,7 @@ import pytest
 
 from chaoskit import artifacts
 from chaoskit.cluster import Cluster
+from chaoskit.conversation import Mode
 from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.node import Folders
 from chaoskit.system import Artifact, ArtifactKind, Endpoint
@@ -114,7 +115,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         ),
         wire=SimpleNamespace(linked_port=lambda: system.linked_ports[0]),
         endpoint=lambda node: Endpoint(node, "127.0.0.1", {}),
-        backend=SimpleNamespace(name="none"),
+        backend=SimpleNamespace(name="none", counts_packets=False),
     )
     yield Rig(nodes, cast("Cluster", cluster), failed)
     for node in nodes.values():
@@ -168,6 +169,29 @@ def test_it_is_felt_by_what_failed_with_that_node(rig: Rig) -> None:
         assert (meter.name, meter.read()) == ("what failed with b", 0)
         rig.failed.update(b=2, c=7)
         assert meter.read() == 2
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "wrong"),
+    [(GROUP, Mode.TLS, Mode.PLAINTEXT), (TURNED, Mode.PLAINTEXT, Mode.TLS)],
+)
+def test_where_packets_are_heard_the_holders_dials_are_too(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, left: bytes, right: Mode, wrong: Mode
+) -> None:
+    said = {"a>b": right, "c>b": right}
+    monkeypatch.setattr(rig.cluster.backend, "counts_packets", True)
+    monkeypatch.setattr("chaoskit.linkevidence.overheard", lambda _, link, **__: said[link.name])
+    for name in ("a", "b", "c"):
+        (rig.nodes[name].folders.data / "group").write_bytes(left)
+    with StaleIdentity("b", ("a", "b", "c")).inject(rig.cluster) as witness:
+        probes = {one.name: one for one in witness.probes if one.link}
+        assert list(probes) == ["what a says on a>b", "what c says on c>b"]
+        assert not any(one.look().present for one in probes.values()), "its files alone are wrong"
+        said["a>b"] = wrong
+        assert [one.look().present for one in probes.values()] == [True, False]
+    assert probes["what a says on a>b"].look().present, "it has not dialled otherwise since"
+    said["a>b"] = right
+    assert not probes["what a says on a>b"].look().present
 
 
 def test_it_is_not_seen_while_nobody_was_started_on_it(
