@@ -71,8 +71,12 @@ def draw_seed() -> str:
 
 def typed_command() -> str:
     """What was typed to start this process, as one line for a shell."""
-    program = Path(sys.argv[0]).name
-    return shlex.join([program, *sys.argv[1:]])
+    module = sys.modules["__main__"].__spec__
+    if module is not None:  # begun by -m: the name of its file is no command
+        started = ["python", "-m", module.name.removesuffix(".__main__")]
+    else:
+        started = [Path(sys.argv[0]).name]
+    return shlex.join([*started, *sys.argv[1:]])
 
 
 class Session:

@@ -19,7 +19,7 @@ from chaoskit.report.experiment import NOT_JUDGED, Experiment, experiments
 from chaoskit.report.faultlanes import courses
 from chaoskit.report.load import load, quantile
 from chaoskit.report.margin import standing_of
-from chaoskit.report.page import page
+from chaoskit.report.page import _counted, page
 from chaoskit.report.shapes import Box, Label, Line
 from chaoskit.report.source import load as read_folder
 from chaoskit.report.spans import Lane, Span, clipped, joined, thinned
@@ -98,6 +98,12 @@ def test_the_seven_parts_are_there(tmp_path: Path) -> None:
     assert "sha256:81c0a9d5be1f" in text
     assert "round trip 0.3 ms" in text
     assert "In 92 % of the time of faults and recovery" in text
+
+
+def test_what_was_done_again_and_again_is_told_once() -> None:
+    labels = ["Upgrade n1", "Pause n2", "Upgrade n1", "Upgrade n1"]
+    assert _counted(labels) == ("Upgrade n1 × 3", "Pause n2")  # noqa: RUF001 - for people
+    assert _counted([]) == ()
 
 
 def test_the_logs_around_a_violation_are_merged_and_cut_to_five_seconds(tmp_path: Path) -> None:

@@ -220,3 +220,10 @@ def test_the_page_begins_with_the_decision(tmp_path: Path) -> None:
     at = [rest.index(word) for word in ("NO-GO", "&lt;script&gt;", ">Steps<", ">Promises<")]
     assert at == sorted(at)
     assert load(tmp_path).rehearsal == told
+
+
+def test_a_release_s_name_is_not_broken_at_its_hyphen(tmp_path: Path) -> None:
+    write_run(tmp_path, ["upgrade"])
+    told = record("GO", UPGRADED) | {"route": ["1", "2-testnet"]}
+    (tmp_path / "rehearsal.json").write_text(json.dumps(told))
+    assert '<span class="whole">2-testnet:</span>' in report.render(tmp_path)

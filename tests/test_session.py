@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -174,4 +175,11 @@ def test_a_seed_is_four_hex_digits_and_a_command_can_be_typed_again(
     monkeypatch.setattr(session, "Random", lambda: Random(1))
     assert draw_seed() == draw_seed()
     monkeypatch.setattr(sys, "argv", ["/opt/bin/chaoskit", "run", "a b", "$x"])
-    assert typed_command() == "chaoskit run 'a b' '$x'"
+    for module, command in {
+        None: "chaoskit",
+        "chaoskit.cli": "python -m chaoskit.cli",
+        "pytest.__main__": "python -m pytest",
+    }.items():
+        begun = SimpleNamespace(__spec__=module and SimpleNamespace(name=module))
+        monkeypatch.setitem(sys.modules, "__main__", begun)
+        assert typed_command() == f"{command} run 'a b' '$x'"

@@ -234,7 +234,7 @@ def _test(
         opened=experiment.verdict != "PASS" or many <= _OPEN_UP_TO,
         duration=duration(experiment.duration_s),
         owed=share(experiment.owed_share),
-        faults=tuple(course.label for course in followed),
+        faults=_counted([course.label for course in followed]),
         promises=experiment.promises,
         checks=experiment.checks,
         remarks=_remarks(experiment),
@@ -256,6 +256,15 @@ def _test(
         excerpt=excerpt(read.window, read.logs),
         finished=experiment.finished,
     )
+
+
+def _counted(labels: Sequence[str]) -> tuple[str, ...]:
+    """Each label once, with how often it was there if more than once."""
+    told = []
+    for label in dict.fromkeys(labels):
+        times = labels.count(label)
+        told.append(f"{label} × {times}" if times > 1 else label)  # noqa: RUF001 - for people
+    return tuple(told)
 
 
 def _headline(experiment: Experiment) -> str:

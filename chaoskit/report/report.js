@@ -10,7 +10,16 @@
   window.addEventListener("beforeprint", function () {
     details().forEach(function (one) { one.open = true; });
   });
+  // A log opens where the promise was seen to be broken.
+  var centre = function () {
+    document.querySelectorAll(".log .here").forEach(function (here) {
+      var log = here.parentElement;
+      log.scrollTop += here.getBoundingClientRect().top - log.getBoundingClientRect().top - log.clientHeight / 2;
+    });
+  };
+  document.addEventListener("toggle", centre, true);
   reveal();
+  centre();
   // A hair line with the time under the pointer, in every drawing with an axis of time.
   document.querySelectorAll("svg[data-start]").forEach(function (svg) {
     var data = svg.dataset, start = +data.start, end = +data.end, left = +data.left, right = +data.right;
