@@ -11,14 +11,15 @@ and is never over.
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from chaoskit import clock
 from chaoskit.backend import Backend
@@ -70,6 +71,20 @@ class Reading:
     cpu: CpuTimes
     waited_us: int | None
     tasks: Accounts
+
+
+def slowdown(value: Mapping[str, Any]) -> float:
+    """
+    How many times as long as on a machine of its own the experiment's work took, at most.
+
+    By the value of a `machine` event: what is stolen, or waited for, is lost to whoever works.
+    Infinite where the proxy was late over its limit, and where the kernel keeps no accounts.
+    """
+    waiting = value.get("waiting")
+    if waiting is None or (value["proxy_lag_s"] or 0.0) > LAG_LIMIT_S:
+        return math.inf
+    left = (1.0 - waiting) * (1.0 - value["steal"])
+    return 1.0 / left if left > 0 else math.inf
 
 
 class ProxyEcho:

@@ -283,7 +283,12 @@ def test_writes_that_wait_for_somebody_elses_term_are_no_victims_of_a_stall() ->
 
 
 def slowed(
-    took_s: float, *, puts: int = 30, over_s: Sequence[float] = (), median_s: float = 0.01
+    took_s: float,
+    *,
+    puts: int = 30,
+    over_s: Sequence[float] = (),
+    waiting: float = 0.95,
+    median_s: float = 0.01,
 ) -> Tape:
     """
     Calibrated; a fault from 10 to 40 s; a put a second meanwhile.
@@ -298,7 +303,15 @@ def slowed(
         invoked = tape.invoke(10.5 + number, 1, "put", node="a", key="k", value=f"{number}")
         tape.answer(10.5 + number + took_s, invoked, "ok", revision=number)
         over = number in over_s
-        tape.add(11.4 + number, "chaoskit", "machine", over=over)
+        tape.add(
+            11.4 + number,
+            "chaoskit",
+            "machine",
+            over=over,
+            waiting=waiting if over else 0.1,
+            steal=0.0,
+            proxy_lag_s=0.003,
+        )
     tape.evidence(45.0, 1, "heal", "invoke")
     return tape
 
@@ -318,6 +331,14 @@ def test_a_stall_excuses_the_median_only_where_it_touched_it() -> None:
     assert not some.excusable
     (most,) = judged(near(), slowed(0.2, over_s=range(20)).history())
     assert most.excusable
+
+
+@pytest.mark.parametrize(("waiting", "excusable"), [(0.89, False), (0.91, True)])
+def test_a_machine_on_which_all_takes_less_than_ten_times_as_long_excuses_no_ten_times(
+    waiting: float, *, excusable: bool
+) -> None:
+    (found,) = judged(near(), slowed(0.2, over_s=range(30), waiting=waiting).history())
+    assert found.excusable is excusable
 
 
 def test_a_limit_that_the_fault_itself_keeps_proves_nothing() -> None:

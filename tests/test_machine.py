@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,16 @@ import pytest
 from chaoskit import clock, machine
 from chaoskit.errors import ChaosError
 from chaoskit.history import Recorder
-from chaoskit.machine import CpuTimes, MachineWatch, ProxyEcho, Reading, cpu_times, waited_us
+from chaoskit.machine import (
+    LAG_LIMIT_S,
+    CpuTimes,
+    MachineWatch,
+    ProxyEcho,
+    Reading,
+    cpu_times,
+    slowdown,
+    waited_us,
+)
 from chaoskit.toxics import Latency
 from chaoskit.toxiproxy import ToxiproxyClient
 from chaoskit.waiting import Account
@@ -77,6 +87,24 @@ def test_over_follows_each_limit(
         "proxy_lag_s": lag_s,
         "over": over,
     }
+
+
+@pytest.mark.parametrize(
+    ("waiting", "steal", "lag_s", "times"),
+    [
+        (0.0, 0.0, 0.001, 1.0),
+        (0.5, 0.0, None, 2.0),
+        (0.5, 0.5, LAG_LIMIT_S, 4.0),
+        (0.0, 0.0, LAG_LIMIT_S + 0.001, math.inf),
+        (1.0, 0.0, 0.001, math.inf),
+        (None, 0.0, 0.001, math.inf),
+    ],
+)
+def test_how_much_slower_a_machine_makes_all(
+    waiting: float | None, steal: float, lag_s: float | None, times: float
+) -> None:
+    value = {"waiting": waiting, "steal": steal, "proxy_lag_s": lag_s}
+    assert slowdown(value) == pytest.approx(times)
 
 
 def test_an_event_a_second(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
