@@ -96,13 +96,11 @@ def examine() -> tuple[Finding, ...]:
 
 
 def render_plain(findings: Sequence[Finding]) -> str:
-    """One line a finding: name, what was found, then `ok` or what it costs."""
-    width = max((len(finding.detail) for finding in findings), default=0)
-    lines = (
-        f"{finding.name:<12} {finding.detail:<{width}}  "
-        + (finding.state if finding.state is State.OK else f"{finding.state}: {finding.costs}")
-        for finding in findings
-    )
+    """A line a finding: name, state, what was found; below it what its lack costs."""
+    lines = []
+    for one in findings:
+        lines.append(f"{one.name:<10}  {one.state:<7}  {one.detail}")
+        lines += [f"{'':<21}{one.costs}"] if one.costs else []
     return "\n".join(lines)
 
 

@@ -193,4 +193,8 @@ def table(found: tuple[Row, ...]) -> str:
 
 
 def _on(systems: tuple[str, ...]) -> str:
-    return f"ok: {' '.join(systems)}" if systems else "ok, but no system here has what it needs"
+    return (
+        f"ok: {' '.join(systems)}"
+        if systems
+        else "ok, in groups that tests set up; no system by itself"
+    )

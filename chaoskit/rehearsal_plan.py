@@ -10,6 +10,7 @@ whose it is.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,7 @@ from chaoskit.system import System
 
 _BORNE_PROGRESS, _BORNE_ALONE = 20, 8
 Changed = Callable[[str, str], Sequence[str]]
+_WIDTH = 80
 LEADER = "leader"
 END = "end"
 # What these take on a small machine, seconds; only the printed estimate rests on them.
@@ -132,17 +134,23 @@ class RehearsalPlan:
         way, load = " -> ".join(self.route), self.request.load_per_s
         last = "; who leads when a turn comes goes last" if self.led else ""
         found = [
+            f"plan  {self.system} {way}, rolling, {len(self.order)} members",
             (
-                f"plan  {self.system} {way}, rolling, {len(self.order)} members, load {load:g} "
-                f"operations/s, seed {self.seed}, about {in_minutes(self.estimate_s)}"
+                f"      about {in_minutes(self.estimate_s)}, load {load:g} operations/s, "
+                f"seed {self.seed}"
             ),
             f"      order drawn: {', '.join(self.order)}{last}",
-            *(f"      {line}" for line in axes.lines(self.request, source=self.route[0])),
-            *(f"      {line}" for line in self._changes()),
+            *(
+                line
+                for told in axes.lines(self.request, source=self.route[0])
+                for line in _wrapped(told, "      ")
+            ),
+            *self._changes(),
         ]
         told = False
         for step in self.steps:
-            found.append(f"{step.number:2}  {self._words(step):<58}  {in_minutes(step.estimate_s)}")
+            took = in_minutes(step.estimate_s)
+            found.append(f"{step.number:2}  {took:>8}  {self._words(step)}")
             if step.kind is StepKind.UPGRADE:
                 found.extend(self._branches(step) if not told else ["    - as step 2"])
                 told = True
@@ -154,11 +162,12 @@ class RehearsalPlan:
         return hops.get(target, ())
 
     def _changes(self) -> list[str]:
-        return [
-            f"an operator changes for {target}: {line}"
-            for target in self.route[1:]
-            for line in self.changes_to(target)
-        ]
+        found = []
+        for target in self.route[1:]:
+            told = self.changes_to(target)
+            found += [f"      an operator changes for {target}:"] if told else []
+            found += [line for one in told for line in _wrapped(one, "      - ")]
+        return found
 
     def _words(self, step: RehearsalStep) -> str:
         members = len(self.order)
@@ -194,6 +203,14 @@ class RehearsalPlan:
             *([links] if self.linked else []),
             "    - promises of the system hold, margin kept",
         ]
+
+
+def _wrapped(text: str, lead: str) -> list[str]:
+    """A text in lines for people, the first after `lead`, the others below it."""
+    below = " " * len(lead)
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=lead, subsequent_indent=below, break_on_hyphens=False
+    )
 
 
 def in_minutes(duration_s: float) -> str:

@@ -196,8 +196,9 @@ def test_plain_lines_stand_in_columns_and_costs_follow_what_is_not_ok() -> None:
         Finding("netem", State.MISSING, "not in this kernel", "no loss"),
     )
     assert doctor.render_plain(findings).split("\n") == [
-        "engine       Docker 20.10        ok",
-        "netem        not in this kernel  missing: no loss",
+        "engine      ok       Docker 20.10",
+        "netem       missing  not in this kernel",
+        "                     no loss",
     ]
 
 

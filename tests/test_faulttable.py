@@ -154,7 +154,7 @@ def test_people_and_programs_are_told_the_same() -> None:
         "        proof    its version",
         "Y       fault   ok",
         "        needs    nothing",
-        "        docker   ok, but no system here has what it needs",
+        "        docker   ok, in groups that tests set up; no system by itself",
         "        proof    a look",
     ]
     assert row.document() == {

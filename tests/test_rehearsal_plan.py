@@ -158,8 +158,8 @@ def test_the_printed_plan_numbers_its_steps_and_says_what_each_proves() -> None:
     plan = make_plan(system(), RehearsalRequest("1.4.7", "1.5.1", rollback="end"), seed="51c2")
     lines = plan.lines()
     assert "1.4.7 -> 1.5.1" in lines[0]
-    assert in_minutes(plan.estimate_s) in lines[0]
-    numbered = [line for line in lines[2:] if not line.startswith("    ")]
+    assert in_minutes(plan.estimate_s) in lines[1]
+    numbered = [line for line in lines[3:] if not line.startswith("    ")]
     assert [int(line.split()[0]) for line in numbered] == [step.number for step in plan.steps]
     assert any("margin 1 -> 0 -> 1" in line for line in lines)
     assert any("way back after 12 s" in line for line in lines)
@@ -167,15 +167,21 @@ def test_the_printed_plan_numbers_its_steps_and_says_what_each_proves() -> None:
 
 
 def test_what_an_operator_changes_is_told_where_it_is_changed() -> None:
+    long = "a thing that takes so many words that no line of eighty characters could hold it all"
+
     def changed(source: str, target: str) -> Sequence[str]:
-        return (f"{source} had it, {target} has not",) if target == "1.5.30" else ()
+        return (f"{source} had it, {target} has not", long) if target == "1.5.30" else ()
 
     asked = RehearsalRequest("1.4.7", "1.6")
     plan = make_plan(system(), asked, seed="51c2", changed=changed)
-    assert plan.changes_to("1.5.30") == ("1.4.7 had it, 1.5.30 has not",)
+    assert plan.changes_to("1.5.30") == ("1.4.7 had it, 1.5.30 has not", long)
     assert plan.changes_to("1.6.0") == ()
-    told = "an operator changes for 1.5.30: 1.4.7 had it, 1.5.30 has not"
-    assert [line.strip() for line in plan.lines() if "operator" in line] == [told]
+    lines = plan.lines()
+    at = lines.index("      an operator changes for 1.5.30:")
+    assert lines[at + 1] == "      - 1.4.7 had it, 1.5.30 has not"
+    assert " ".join(f"{lines[at + 2]} {lines[at + 3]}".split()) == f"- {long}"
+    assert lines[at + 3].startswith("        "), "it goes on below its beginning"
+    assert all(len(line) <= 80 for line in lines[: at + 4])
     assert plan.document()["rehearsal"]["changes"] == [list(plan.changes_to("1.5.30")), []]
 
 
