@@ -7,7 +7,8 @@ tests. Refuses: I/O; a saved run is judged by the same code as a live one.
 A broken promise is FAIL; one without evidence UNKNOWN; one whose function breaks INFRA. A broken
 promise of liveness is INFRA instead where the machine was over its limits within the violation's
 own time: never one of safety, an exit or a refusal (`Violation.excusable`), or missing evidence.
-Missing evidence of a fault is INVALID.
+Where a promise of liveness was broken in a way that no stall explains, what a stall may explain
+besides decides nothing. Missing evidence of a fault is INVALID.
 """
 
 from __future__ import annotations
@@ -180,6 +181,11 @@ def _judged(history: History, invariant: Invariant) -> tuple[Promise, list[Reaso
     return replace(promise, measured=measured), reasons
 
 
+def _certain(promise: Promise) -> bool:
+    """Whether a promise of liveness was broken in a way that no machine is to blame for."""
+    return promise.kind is Kind.LIVENESS and any(not one.excusable for one in promise.violations)
+
+
 def _samples(history: History) -> int:
     """How many samples were taken in the time that is judged."""
     begins_s = begin_s(history)
@@ -233,6 +239,11 @@ def judge(history: History, invariants: Sequence[Invariant]) -> Judgement:
         promise, found = _judged(history, invariant)
         promises.append(promise)
         reasons.extend(found)
+    if any(_certain(one) for one in promises):
+        excused = {one.name for one in promises if one.excused}
+        reasons = [
+            one for one in reasons if one.verdict is not Verdict.INFRA or one.by not in excused
+        ]
     if not promises:
         reasons.append(Reason(Verdict.UNKNOWN, "promises", "no promise was judged"))
     reasons.extend(faults_were_felt(history))

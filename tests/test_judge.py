@@ -152,6 +152,35 @@ def test_of_two_missed_deadlines_only_the_stalled_one_is_excused() -> None:
     assert found.promises[0].excused == 1
 
 
+def refusal(tape: Tape) -> Invariant:
+    """A promise that is broken by an answer, which no stall gives."""
+    answered = Violation("refused", (at(tape, 4.0),), excusable=False)
+    return Invariant("it_is_answered", Kind.LIVENESS, lambda _: [answered])
+
+
+def test_what_a_stall_may_explain_decides_nothing_beside_what_it_does_not_explain() -> None:
+    tape = stalled(over=(False, True, False))
+    late = promise(Kind.LIVENESS, at(tape, 4.0))
+    found = judge(tape.history(), [late, refusal(tape)])
+    assert found.verdict is Verdict.FAIL
+    assert [one.by for one in found.reasons] == ["it_is_answered"]
+    assert [one.excused for one in found.promises] == [1, 0], "it is not forgotten"
+    assert judge(tape.history(), [late]).verdict is Verdict.INFRA
+
+
+def test_the_harness_s_own_failures_and_missing_evidence_outrank_what_is_certain() -> None:
+    tape = stalled(over=(False, True, False))
+    assert judge(tape.history(), [refusal(tape)]).verdict is Verdict.FAIL
+
+    def breaks(_: History) -> Sequence[Violation]:
+        raise ValueError("a mistake of ours")
+
+    broken = Invariant("it_breaks", Kind.LIVENESS, breaks)
+    assert judge(tape.history(), [refusal(tape), broken]).verdict is Verdict.INFRA
+    tape.add(9.5, "chaoskit", "bypass", packets=1)
+    assert judge(tape.history(), [refusal(tape)]).verdict is Verdict.INFRA
+
+
 def test_a_stall_within_a_long_violation_excuses_it() -> None:
     tape = stalled(over=(False, True, False))
     long = Invariant(
