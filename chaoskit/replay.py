@@ -56,10 +56,7 @@ def read_plans(path: Path) -> SavedPlans:
     """
     document = read_document(path, what="plan", schema=SCHEMA)
     if "rehearsal" in document:
-        raise UsageError(
-            f"{path} is the plan of a rehearsal, which no test carries out: repeat the `command` "
-            f"that stands in the verdicts.json beside it, with its seed"
-        )
+        raise _of_a_command(path, "a rehearsal")
     if "tests" not in document:
         plan = plan_of(document, path)
         return SavedPlans(seed=plan.seed, single=plan)
@@ -69,6 +66,8 @@ def read_plans(path: Path) -> SavedPlans:
         raise UsageError(f"{path} is no plan of schema {SCHEMA}: there is no backend {backend!r}")
     if not isinstance(tests, dict) or not all(isinstance(one, dict) for one in tests.values()):
         raise UsageError(f"{path} is no plan of schema {SCHEMA}: its tests are no objects by name")
+    if not any("::" in test for test in tests):
+        raise _of_a_command(path, "a demo, a matrix or a cluster to play with")
     if not isinstance(images, list) or not all(isinstance(one, str) for one in images):
         raise UsageError(f"{path} is no plan of schema {SCHEMA}: its images are no texts")
     return SavedPlans(
@@ -76,6 +75,14 @@ def read_plans(path: Path) -> SavedPlans:
         images=tuple(images),
         backend=backend,
         by_test={test: plan_of(one, path) for test, one in tests.items()},
+    )
+
+
+def _of_a_command(path: Path, whose: str) -> UsageError:
+    """The refusal of what a command carried out, with how to have it once more."""
+    return UsageError(
+        f"{path} is the plan of {whose}, which no test carries out: repeat the `command` that "
+        f"stands in the verdicts.json beside it; its seed is in it"
     )
 
 
