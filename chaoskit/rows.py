@@ -24,6 +24,7 @@ from chaoskit import clock, tally
 from chaoskit.errors import ChaosError, UsageError
 from chaoskit.lanes import Ended, Program, side_by_side
 from chaoskit.plan import Plan
+from chaoskit.provenance import Provenance, provenance_of
 from chaoskit.rowfile import PLACE, Expectation, Form, Row, Side, chosen, read_rows
 from chaoskit.rundir import LATEST, TestVerdict, read_verdicts
 from chaoskit.verdict import EXIT_CODES, Reason, Verdict, leading
@@ -123,7 +124,8 @@ def run_rows(
             outcome = outcome_of(ended)
             done[ended.number] = compared = Compared(row, side, labelled.expected(side), outcome)
             if not swap:
-                count(choices.project, state, compared, form, at_once=at_once)
+                whose = provenance_of(outcome.folder, choices.images)
+                count(choices.project, state, compared, form, at_once=at_once, whose=whose)
             while said in done:
                 for line in lines(done[said], swap=swap):
                     say(line)
@@ -238,10 +240,18 @@ def _as_it_must(one: Compared, *, swap: bool) -> bool:
     return not one.meets and one.outcome.meets(one.row.expected(one.side.other))
 
 
-def count(project: Path, state: tally.State, one: Compared, form: Form, *, at_once: int) -> None:
-    """Count a half in the project's soak.json, with how many ran at once."""
+def count(
+    project: Path,
+    state: tally.State,
+    one: Compared,
+    form: Form,
+    *,
+    at_once: int,
+    whose: Provenance = Provenance.OWN,
+) -> None:
+    """Count a half in the project's soak.json, on whose programs, with how many ran at once."""
     entry = tally.Entry(
-        key=f"{one.row.name} {one.side}, {form}",
+        key=key_of(one.row, one.side, form, whose),
         verdict=one.outcome.verdict.value,
         by=one.finder,
         as_expected=one.meets,
@@ -250,6 +260,11 @@ def count(project: Path, state: tally.State, one: Compared, form: Form, *, at_on
         at_once=at_once,
     )
     tally.add(project / tally.FILE, state, (entry,))
+
+
+def key_of(row: Row, side: Side, form: Form, whose: Provenance) -> str:
+    """What runs of a half are counted as."""
+    return f"{row.name} {side}, {form}{whose.suffix}"
 
 
 # -- for people --------------------------------------------------------------------------------

@@ -3,7 +3,8 @@ The track record: which rows came out as they must, how often, on which state of
 
 Owns: the table in a page between its two marks, made from rows.toml and soak.json alone. Refuses:
 a number that no run gave ("not run" stands where none did), runs of different states of the code
-added up, and real binaries and modelled nodes in one column. Run as
+added up, and real binaries and modelled nodes in one column: where a row's nodes are modelled, real
+are runs on images that were given for every release in it. Run as
 `python -m chaoskit.trackrecord README.md`.
 """
 
@@ -19,7 +20,9 @@ from chaoskit import tally
 from chaoskit.catalogue import project_root
 from chaoskit.console import say
 from chaoskit.errors import ChaosError, UsageError
+from chaoskit.provenance import Provenance
 from chaoskit.rowfile import PLACE, Form, Row, Side, read_rows
+from chaoskit.rows import key_of
 from chaoskit.verdict import usage_exit_code
 
 BEGINS, ENDS = "<!-- track record -->", "<!-- end of the track record -->"
@@ -64,13 +67,19 @@ class Record:
         return f"{', '.join(told)} ({form}, {self.commit or 'no commit'}, {self.day})"
 
 
-def record_of(row: Row, soaked: Mapping[str, Any]) -> Record | None:
-    """What the counts of a soak.json say of a row; None when neither half was ever run."""
+def record_of(
+    row: Row, soaked: Mapping[str, Any], whose: Provenance = Provenance.OWN
+) -> Record | None:
+    """
+    What the counts of a soak.json say of a row, as it ran on those programs; None when neither half
+    was ever run so.
+    """
     found: list[tuple[tuple[bool, str], Record]] = []
     for state in soaked["states"].values():
         for form in Form:
             halves = {
-                side: _count(state["counts"].get(f"{row.name} {side}, {form}", {})) for side in Side
+                side: _count(state["counts"].get(key_of(row, side, form, whose), {}))
+                for side in Side
             }
             if not any(count.runs for count in halves.values()):
                 continue
@@ -96,9 +105,9 @@ def table(rows: Sequence[Row], soaked: Mapping[str, Any]) -> list[str]:
         "| --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        record = record_of(row, soaked)
-        told = str(record) if record else NOT_RUN
-        real, modelled = ("", told) if row.modelled else (told, "")
+        told = {whose: str(record_of(row, soaked, whose) or NOT_RUN) for whose in Provenance}
+        real = told[Provenance.GIVEN if row.modelled else Provenance.OWN]
+        modelled = told[Provenance.OWN] if row.modelled else ""
         test, _, function = row.test.partition("::")
         cells = [row.name, row.promise, f'[{row.by}]({test} "{function}")', real, modelled]
         lines.append("| " + " | ".join(cells) + " |")

@@ -10,7 +10,9 @@ import pytest
 
 from chaoskit import tally
 from chaoskit.errors import UsageError
+from chaoskit.provenance import Provenance
 from chaoskit.rowfile import PLACE, Form, Row, Side, read_rows
+from chaoskit.rows import key_of
 from chaoskit.tally import Entry, State
 from chaoskit.trackrecord import BEGINS, ENDS, NOT_RUN, fill, main, record_of, table
 
@@ -94,7 +96,7 @@ def test_modelled_rows_stand_in_a_column_of_their_own(row: Row, tmp_path: Path) 
     counts = soaked(tmp_path, (NEW, f"{row.name} holds, short", True))
     real, modelled = table([row, replace(row, modelled=True)], counts)[-2:]
     assert real.split(" | ")[-1] == " |"
-    assert modelled.split(" | ")[-2] == ""
+    assert modelled.split(" | ")[-2] == NOT_RUN
     assert real.split(" | ")[-2] == modelled.split(" | ")[-1].removesuffix(" |")
 
 
@@ -131,3 +133,18 @@ def test_the_command(
         assert f"| {one.name} | {one.promise} |" in page.read_text()
     assert main([]) == 2
     assert main([str(tmp_path / "none.md")]) == 2
+
+
+def test_modelled_nodes_and_given_images_have_a_column_each(row: Row, tmp_path: Path) -> None:
+    row = replace(row, modelled=True)
+    keys = [
+        key_of(row, side, Form.SHORT, whose)
+        for side in Side
+        for whose in (Provenance.OWN, Provenance.GIVEN, Provenance.GIVEN, Provenance.BOTH)
+    ]
+    counts = soaked(tmp_path, *((OLD, key, True) for key in keys))
+    real, modelled = table([row], counts)[-1].split(" | ")[-2:]
+    assert real.startswith("FAIL 2 of 2, PASS 2 of 2 (short")
+    assert modelled.startswith("FAIL 1 of 1, PASS 1 of 1 (short")
+    unrun = table([row], soaked(tmp_path / "other"))[-1]
+    assert unrun.endswith(f"| {NOT_RUN} | {NOT_RUN} |")
