@@ -12,6 +12,7 @@ from chaoskit.invariant import Violation
 from chaoskit.verdict import Kind
 from suites.incidents.present import return_of, the_chain_reaches_the_present
 from tests.beacon_tape import GENESIS_S, NODES, BeaconTape, signature
+from tests.test_incident_carrying import heard
 
 PERIOD_S = 3
 PROMISE = the_chain_reaches_the_present(catchup_period_s=1)
@@ -91,6 +92,35 @@ def test_a_chain_that_never_closes_it() -> None:
     assert found.text.startswith("the chain was 9 rounds behind at 40.000 s, when all was whole, ")
     assert "one came every 3." in found.text
     assert found.span_s == pytest.approx((WHOLE_S, 75.25))
+
+
+@pytest.mark.parametrize(
+    ("sources", "met", "opened_s", "excusable"),
+    [
+        (("n1", "n2", "n3"), "http/1", 45.0, False),
+        (("n1", "n2"), "http/1", 45.0, True),  # three of five are a threshold
+        (("n1", "n2", "n3"), "nothing", 45.0, True),  # nor is silence a refusal
+        (("n1", "n2", "n3"), "http/1", 20.0, True),  # while links were cut
+    ],
+)
+def test_a_stall_does_not_refuse_dials(
+    sources: Sequence[str], met: str, opened_s: float, *, excusable: bool
+) -> None:
+    tape = halted()
+    for number, source in enumerate(sources):
+        heard(
+            tape,
+            opened_s + 0.1,
+            f"{source}>n4",
+            "failed",
+            number=number,
+            mode="plaintext",
+            met=met,
+            opened_s=opened_s,
+        )
+    caught_up(tape, each_s=3.0, until_s=80.0)
+    (found,) = judged(tape)
+    assert found.excusable is excusable
 
 
 def test_a_chain_that_closes_it_too_late() -> None:

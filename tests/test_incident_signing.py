@@ -11,6 +11,7 @@ from chaoskit.invariant import Invariant, Violation
 from chaoskit.verdict import Kind
 from suites.incidents.signing import (
     a_failing_or_repeated_command_never_changes_the_private_scalar,
+    a_fault_in_one_network_leaves_the_others_on_time,
     a_member_with_valid_old_keys_starts_and_contributes,
     every_running_member_contributes,
     stands_of,
@@ -64,6 +65,67 @@ def test_a_threshold_that_makes_none_does_not_and_the_mute_one_is_named() -> Non
     assert "nobody took" not in found.text
     assert len(judged(CONTRIBUTES, spared(13))) == 1
     assert judged(CONTRIBUTES, spared(13, until_s=15.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "excusable"),
+    [((3, 3), True), ((3, 9), False), ((9, 3), True)],  # the last: it was started anew meanwhile
+)
+def test_no_stall_refuses_partials(counts: tuple[int, int], *, excusable: bool) -> None:
+    tape = spared(10, mute="n2")
+    for event in tape.events:
+        if event.f == "observe" and event.process == "n3" and event.time_s > 10:
+            event.value["detail"]["denied"] = counts[event.time_s > 15]
+    (found,) = judged(CONTRIBUTES, tape)
+    assert found.excusable is excusable
+
+
+def test_who_refuses_is_no_excuse_where_others_could_do_without_it() -> None:
+    tape = BeaconTape()
+    tape.level(1, 10)
+    for second in range(11, 21):
+        for node in ("n1", "n2", "n3", "n4", "n5"):
+            tape.sample(second - 0.7, node, 10)
+            tape.events[-1].value["detail"]["denied"] = second
+    (found,) = judged(CONTRIBUTES, tape)
+    assert "2 more than a threshold" in found.text
+    assert found.excusable
+
+
+OTHERS = a_fault_in_one_network_leaves_the_others_on_time("default", bound_s=6)
+
+
+def lost(*, exits: bool, spared_too: bool = True, at_s: float = 9.0) -> BeaconTape:
+    """No round after 10 s; at 9 s n1 and n2 end, and at 10 s n5 is stopped."""
+    tape = BeaconTape()
+    for node in ("n1", "n2", "n3", "n4", "n5"):
+        tape.state(0.2, node, "running")
+    tape.level(1, 10)
+    for node in ("n1", "n2"):
+        if exits:
+            exited(tape, at_s, node)
+        else:
+            tape.state(at_s, node, "stopped")
+    if spared_too:
+        tape.state(10.0, "n5", "stopped")
+    for second in range(11, 21):
+        tape.sample(second - 0.7, "n3", 10)
+    tape.events.sort(key=lambda one: one.time_s)
+    return tape
+
+
+def test_no_stall_ends_processes() -> None:
+    assert OTHERS.kind is Kind.LIVENESS
+    (found,) = judged(OTHERS, lost(exits=True))
+    assert found.text.startswith("default stood at round 10 from ")
+    assert not found.excusable
+    for tape in (
+        lost(exits=False),  # they were stopped by us
+        lost(exits=True, spared_too=False),  # three of five are a threshold
+        lost(exits=True, at_s=17.0),  # the network had stood for long before
+    ):
+        (found,) = judged(OTHERS, tape)
+        assert found.excusable
 
 
 def test_rounds_of_more_than_a_threshold_prove_nothing() -> None:

@@ -39,7 +39,15 @@ beacon_discrepancy_latency{beacon_id="second"} 3
 drand_build_time{build="",version="2.1.3"} 0
 go_goroutines 87
 http_call_counter{code="200",method="get"} 4
-"""
+""" + "".join(
+    f'grpc_server_handled_total{{grpc_code="{code}",grpc_method="{method}",'
+    f'grpc_service="drand.Protocol",grpc_type="unary"}} {count}\n'
+    for code, method, count in (
+        ("OK", "PartialBeacon", 9),
+        ("PermissionDenied", "PartialBeacon", 5),
+        ("PermissionDenied", "Status", 3),
+    )
+)
 Answer = tuple[int, bytes]
 
 
@@ -107,6 +115,7 @@ def test_a_sample_holds_what_the_promises_need() -> None:
         "rounds": {"default": 9, "second": 8},
         "behind": 0,
         "late_s": 1.019,
+        "denied": 5,
     }
     assert failed == {"n2": 0, "n3": 8, "n4": 1}
 

@@ -209,4 +209,5 @@ def _stalls(history: History, network: str, bound_s: float) -> list[Violation]:
 def _stall(
     network: str, newest: int, from_s: float, to_s: float, events: tuple[int, ...]
 ) -> Violation:
-    return Violation(f"{network} stood at round {newest} from {from_s:.3f} to {to_s:.3f} s", events)
+    text = f"{network} stood at round {newest} from {from_s:.3f} to {to_s:.3f} s"
+    return Violation(text, events, span_s=(from_s, to_s))

@@ -107,6 +107,15 @@ def failing(sample: Event) -> frozenset[str]:
     return frozenset(sample.value["detail"]["failing"])
 
 
+def denied(history: History, node: str, from_s: float, to_s: float) -> bool:
+    """
+    Whether a member answered partial signatures of others with a refusal in this time, by its own
+    count: no machine is so slow that it refuses.
+    """
+    told = [one.value["detail"].get("denied", 0) for one in samples_of(history, node, from_s, to_s)]
+    return bool(told) and told[-1] > told[0]
+
+
 def begun_s(history: History) -> float:
     """The Unix time at which the run began. Raises Inconclusive when the history has none."""
     if not history.started_utc:

@@ -8,8 +8,9 @@ An observation's progress is the newest round, its digest that round's signature
 `behind` (rounds that are due by now and not there), `failing` (peers that did not take the last
 partial signature, by name), `size` and `threshold` of the group as the node has it, `rounds` (the
 newest round of each network by beacon id), `late_s` (by how many seconds the newest round was late
-when it was stored here). A node is ready when it is at most two rounds behind:
-a round is out up to a second after it is due.
+when it was stored here), `denied` (how many partial signatures of others it has answered with
+PermissionDenied since it started, which is a refusal and never slowness). A node is ready when it
+is at most two rounds behind: a round is out up to a second after it is due.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ _WANTED = (
 # what counts a failure with a peer, and the label that says whose address it is
 _FAILURES = {"dial_failures": "peer_address", "error_sending_partial": "address"}
 _LINE = re.compile(rf"^({'|'.join(_WANTED)})\{{(.*?)\}} (\S+)$", re.MULTILINE)
+_DENIED = re.compile(
+    r'^grpc_server_handled_total\{grpc_code="PermissionDenied",grpc_method="PartialBeacon"'
+    r".*\} (\S+)$",
+    re.MULTILINE,
+)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -95,7 +101,8 @@ def observe(endpoint: Endpoint, timeout_s: float, *, secure: bool = False) -> Ob
         version=next((one.labels["version"] for one in metrics if "version" in one.labels), ""),
         progress=newest,
         digest=str(latest["signature"]) if newest else "",
-        detail=_detail(metrics, endpoint.peers) | {"behind": behind},
+        detail=_detail(metrics, endpoint.peers)
+        | {"behind": behind, "denied": sum(int(float(one)) for one in _DENIED.findall(text))},
     )
 
 

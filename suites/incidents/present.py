@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -21,6 +22,7 @@ from chaoskit.history import Event, History
 from chaoskit.invariant import Invariant, Violation
 from chaoskit.verdict import Kind
 from suites.beacon.readings import Chain, Shown, begun_s, chains_of, nodes_of, rounds_of
+from suites.incidents.dialled import connections_of
 
 _SLACK, _PERIODS = 1.5, 5
 _BACKOFF_SHARE, _BACKOFF_AT_MOST_S = 0.7, 120.0  # of the time away; gRPC's own cap
@@ -105,7 +107,8 @@ def the_chain_reaches_the_present(*, catchup_period_s: float) -> Invariant:
 
     Liveness. Source: drand's specification: late rounds are made a catch-up period apart. In the
     present is the newest round that is due, or the one before it, shown by any member. Evidence is
-    a chain that had fallen behind.
+    a chain that had fallen behind. No stall is to blame where after the heal the dials of so many
+    members were answered by a refusal that the others are no threshold.
     """
 
     def judge(history: History) -> Sequence[Violation]:
@@ -131,10 +134,26 @@ def the_chain_reaches_the_present(*, catchup_period_s: float) -> Invariant:
                 f"late ones are due every {way.each_s:.1f} s",
                 (way.heal.index, *(() if last is None else last.events)),
                 span_s=(way.from_s, way.limit_s),
+                excusable=not _refused(history, way),
             )
         ]
 
     return Invariant("the_chain_reaches_the_present", Kind.LIVENESS, judge)
+
+
+def _refused(history: History, way: Return) -> bool:
+    """Whether those whose dials were not refused on the wire after the heal are no threshold."""
+    with suppress(Inconclusive):  # nobody listened
+        refused = {
+            one.source
+            for one in connections_of(history)
+            if not one.stood
+            and one.met != "nothing"
+            and one.opened_within(way.heal.time_s, way.limit_s)
+        }
+        (started,) = (one for one in history.of("cluster") if one.value["event"] == "started")
+        return len(set(started.value["nodes"]) - refused) < int(started.value["quorum"])
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from chaoskit.invariant import Invariant, Violation, safety
 from chaoskit.quorate import timelines
 from chaoskit.verdict import Kind
 from suites.beacon.punctuality import networks_keep_time
-from suites.beacon.readings import failing, nodes_of, rounds_of
+from suites.beacon.readings import denied, failing, nodes_of, rounds_of
 from suites.incidents.upgrades import moves_to, sights_of
 
 
@@ -88,6 +88,7 @@ def every_running_member_contributes(*, within_s: float) -> Invariant:
     Liveness. Source: threshold signatures: any threshold of members signs. Broken where a threshold
     ran, well and connected, and no new round was shown for longer than `within_s` seconds.
     Evidence is a round that was made while exactly a threshold ran: each of them has signed it.
+    No stall is to blame where one of exactly a threshold refused partial signatures meanwhile.
     """
 
     def judge(history: History) -> Sequence[Violation]:
@@ -99,6 +100,7 @@ def every_running_member_contributes(*, within_s: float) -> Invariant:
                 f"{one.longest_wait_s():.3f} s: not all of them contribute{_mute(history, one)}",
                 (one.cause,),
                 span_s=one.wait(),
+                excusable=not _refuses(history, one),
             )
             for one in stands
             if one.longest_wait_s() > within_s
@@ -108,6 +110,11 @@ def every_running_member_contributes(*, within_s: float) -> Invariant:
         return violations
 
     return Invariant("every_running_member_contributes", Kind.LIVENESS, judge)
+
+
+def _refuses(history: History, stand: Stand) -> bool:
+    """Whether a member that all others needed refused partials while they waited for a round."""
+    return stand.spare == 0 and any(denied(history, one, *stand.wait()) for one in stand.members)
 
 
 def _mute(history: History, stand: Stand) -> str:
@@ -219,7 +226,40 @@ def a_fault_in_one_network_leaves_the_others_on_time(*others: str, bound_s: floa
     """
     Make the promise: whatever ails one network of a daemon, `others` make their rounds.
 
-    Liveness, as `networks_keep_time`.
+    Liveness, as `networks_keep_time`. No stall is to blame where fewer than a threshold ran for
+    that long, for want of processes that had ended by themselves.
     """
+    promise = networks_keep_time(*others, bound_s=bound_s)
+
+    def judge(history: History) -> Sequence[Violation]:
+        return [
+            replace(one, excusable=_lost_s(history, one.span_s) <= bound_s)
+            for one in promise.judge(history)
+        ]
+
     name = "a_fault_in_one_network_leaves_the_others_on_time"
-    return replace(networks_keep_time(*others, bound_s=bound_s), name=name)
+    return Invariant(name, promise.kind, judge)
+
+
+def _lost_s(history: History, span_s: tuple[float, float] | None) -> float:
+    """For how long of this time fewer than a threshold ran, and would not but for own exits."""
+    (started,) = (one for one in history.of("cluster") if one.value["event"] == "started")
+    quorum = started.value["quorum"]
+    from_s, to_s = span_s or (0.0, 0.0)
+    running: set[str] = set()
+    exited: set[str] = set()
+    lost_s, since_s = 0.0, from_s
+    for event in (*history.of("state"), None):
+        now_s = to_s if event is None else min(max(event.time_s, from_s), to_s)
+        if len(running) < quorum <= len(running | exited):
+            lost_s += now_s - since_s
+        since_s = now_s
+        if event is not None:
+            ours = event.value["signalled"]
+            running.discard(event.process)
+            exited.discard(event.process)
+            if event.value["state"] == "running":
+                running.add(event.process)
+            elif event.value["state"] == "exited" and not ours:
+                exited.add(event.process)
+    return lost_s

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 from chaoskit.artifacts import file_of
 from chaoskit.clock import monotonic
@@ -37,12 +38,23 @@ from suites.incidents.upgrades import the_way_back_is_open
 
 _WITHIN_S = 8.0
 _START_S = 15.0  # one that does not start says so by its exit
-_GENESIS_IN_S = 6.0
+_GENESIS_IN_S = 2.0  # for each member that has to start before
 _OWED = 10  # rounds: until some were owed in time, after all that was changed
 _SECOND = "second"
 _UNCHAINED = "pedersen-bls-unchained"
 
 Take = Callable[..., Cluster]
+
+
+def _group_of(inputs: Mapping[str, str], **more: Any) -> System:
+    """A group as large as the plan says."""
+    members = int(inputs["members"])
+    return beacon(
+        members,
+        threshold=int(inputs["threshold"]),
+        genesis_in_s=_GENESIS_IN_S * members,
+        **more,
+    )
 
 
 def _with_keys_of(release: str, system: System, schemes: dict[str, str]) -> System:
@@ -53,7 +65,7 @@ def _with_keys_of(release: str, system: System, schemes: dict[str, str]) -> Syst
             placements,
             threshold=system.quorum,
             networks=tuple(schemes),
-            genesis_in_s=_GENESIS_IN_S,
+            genesis_in_s=_GENESIS_IN_S * len(placements),
             left_by=release,
             schemes=schemes,
         )
@@ -62,26 +74,41 @@ def _with_keys_of(release: str, system: System, schemes: dict[str, str]) -> Syst
     return replace(system, initial_data=initial_data)
 
 
-def _spared(group: Cluster, spare: str, promise: Invariant) -> None:
-    """One member is killed, so that a threshold is left, until the promise is decided."""
-    with inject(Kill(spare), into=group) as fault:
-        fault.await_felt(timeout_s=10)
+def _spared(group: Cluster, promise: Invariant) -> None:
+    """The last members are killed, so that a threshold is left, until the promise is decided."""
+    with _all_killed(group, spares := _spares(group)):
         await_decided(promise, on=group, timeout_s=_START_S + 3)
-    _await_up_or_down(group, spare)
+    for spare in spares:
+        _await_up_or_down(group, spare)
+
+
+def _spares(group: Cluster) -> Sequence[str]:
+    """Who can be spared: all but a threshold, the first of whom are what a row is about."""
+    return tuple(group.nodes)[group.system.quorum :]
+
+
+@contextmanager
+def _all_killed(group: Cluster, names: Sequence[str]) -> Iterator[None]:
+    """These are dead for the length of the block."""
+    with ExitStack() as stack:
+        faults = [stack.enter_context(inject(Kill(name), into=group)) for name in names]
+        for fault in faults:
+            fault.await_felt(timeout_s=10)
+        yield
 
 
 def test_a_member_left_behind_still_signs(chaos_cluster: Take, chaos_plan: Plan) -> None:
     """
     Goal: a member that missed an upgrade signs with those that did not.
-    Runbook: two of three go to another release at once; then one of these is killed, which leaves
-        it and the one that was left behind: a threshold.
-    Success: while these two run a round comes at least every 8 s; level within 20 s.
+    Runbook: all but one go to another release at once; then as many of these are killed as leave a
+        threshold with the one that was left behind.
+    Success: while these run a round comes at least every 8 s; level within 20 s.
     """
-    group = chaos_cluster(beacon(3, threshold=2))
+    group = chaos_cluster(_group_of(chaos_plan.inputs))
     promise = every_running_member_contributes(within_s=_WITHIN_S)
     apply(LeftBehind("n1", to=chaos_plan.inputs["to"]), to=group)
     group.await_progress(by=3, timeout_s=20)
-    _spared(group, "n3", promise)
+    _spared(group, promise)
     group.await_progress(by=_OWED, timeout_s=40)
     group.check(promise, recovered_within(20))
 
@@ -89,22 +116,22 @@ def test_a_member_left_behind_still_signs(chaos_cluster: Take, chaos_plan: Plan)
 def test_each_step_of_an_upgrade_keeps_the_margin(chaos_cluster: Take, chaos_plan: Plan) -> None:
     """
     Goal: while members go from release to release, any threshold of them makes rounds.
-    Runbook: of four members two go, one after the other, to the next release; the others follow
-        unless it is the last one. There one more is killed, which leaves a threshold of both.
+    Runbook: two members go, one after the other, to the next release; the others follow unless it
+        is the last one. There one more is killed, which leaves a threshold of both.
     Success: a round at least every 8 s.
     """
-    group = chaos_cluster(beacon(4, threshold=3))
+    group = chaos_cluster(_group_of(chaos_plan.inputs))
     promise = every_running_member_contributes(within_s=_WITHIN_S)
     *between, last = chaos_plan.inputs["way"].split()
     for label in between:
-        for names in (("n1",), ("n2",), ("n3", "n4")):
+        for names in (("n1",), ("n2",), tuple(group.nodes)[2:]):
             apply(Upgrade(names, to=label), to=group)
             group.await_progress(by=1, timeout_s=20)
     for name in ("n1", "n2"):
         apply(Upgrade(name, to=last), to=group)
         with suppress(WaitTimedOut):  # for the judge to say
             group.await_progress(by=3, timeout_s=_WITHIN_S + 1)
-    _spared(group, "n4", promise)
+    _spared(group, promise)
     with suppress(WaitTimedOut):  # the same
         group.await_progress(by=_OWED, timeout_s=2 * _OWED)
     group.check(promise)
@@ -116,8 +143,7 @@ def test_a_command_leaves_the_key_alone(chaos_cluster: Take, chaos_plan: Plan) -
     Runbook: the command is run beside a member that works; then that member is restarted.
     Success: its private scalar is what it was, and it makes rounds with one other of three.
     """
-    del chaos_plan
-    group = chaos_cluster(beacon(3, threshold=2))
+    group = chaos_cluster(_group_of(chaos_plan.inputs))
     _note_scalar(group, "n1")
     apply(OperatorError("n1", GENERATE, may_be_refused=True), to=group)
     _note_scalar(group, "n1")
@@ -125,16 +151,16 @@ def test_a_command_leaves_the_key_alone(chaos_cluster: Take, chaos_plan: Plan) -
     _await_up_or_down(group, "n1")
     group.check(
         a_failing_or_repeated_command_never_changes_the_private_scalar,
-        *_contributing(group, "n1", spare="n3"),
+        *_contributing(group, "n1"),
     )
 
 
-def _contributing(group: Cluster, name: str, *, spare: str) -> tuple[Invariant, ...]:
-    """What a member that runs owes when one is taken away; nothing when it is down."""
+def _contributing(group: Cluster, name: str) -> tuple[Invariant, ...]:
+    """What a member that runs owes when all that can be are spared; nothing when it is down."""
     if _down(group, name):
         return ()
     promise = every_running_member_contributes(within_s=_WITHIN_S)
-    _spared(group, spare, promise)
+    _spared(group, promise)
     group.await_progress(by=_OWED, timeout_s=40)
     group.await_steady_state(timeout_s=20)
     return promise, recovered_within(20)
@@ -170,12 +196,12 @@ def _down(group: Cluster, name: str) -> bool:
 def test_old_keys_are_loaded(chaos_cluster: Take, chaos_plan: Plan) -> None:
     """
     Goal: a member whose keys are from before key files named their scheme survives an upgrade.
-    Runbook: a group of the plan's scheme, dealt as an older release left it, runs; one of three
-        members is upgraded; another one is killed, which leaves it and one more.
-    Success: it starts, keeps its scalar, and makes rounds with the other; level within 20 s.
+    Runbook: a group of the plan's scheme, dealt as an older release left it, runs; one member is
+        upgraded; as many others are killed as leave a threshold with it.
+    Success: it starts, keeps its scalar, and makes rounds with the others; level within 20 s.
     """
     scheme = chaos_plan.inputs["scheme"]
-    system = beacon(3, threshold=2, scheme=scheme)
+    system = _group_of(chaos_plan.inputs, scheme=scheme)
     group = chaos_cluster(_with_keys_of(chaos_plan.inputs["vintage"], system, {DEFAULT: scheme}))
     new = group.system.release(chaos_plan.inputs["to"])
     promise = a_member_with_valid_old_keys_starts_and_contributes(
@@ -186,7 +212,7 @@ def test_old_keys_are_loaded(chaos_cluster: Take, chaos_plan: Plan) -> None:
     _await_up_or_down(group, "n1")
     _note_scalar(group, "n1")
     if not _down(group, "n1"):
-        _spared(group, "n3", promise)
+        _spared(group, promise)
     group.await_progress(by=_OWED, timeout_s=40)
     group.check(promise, a_failing_or_repeated_command_never_changes_the_private_scalar)
 
@@ -194,11 +220,11 @@ def test_old_keys_are_loaded(chaos_cluster: Take, chaos_plan: Plan) -> None:
 def test_the_way_back_from_an_upgrade_is_open(chaos_cluster: Take, chaos_plan: Plan) -> None:
     """
     Goal: a member that was upgraded can go back to the release that it came from.
-    Runbook: one of three goes to the plan's release and, when it is in time, back; in between the
+    Runbook: one member goes to the plan's release and, when it is in time, back; in between the
         old release's own command signs its identity, where the plan says so.
     Success: it serves at the old release within 15 s; level within 20 s.
     """
-    group = chaos_cluster(beacon(3, threshold=2))
+    group = chaos_cluster(_group_of(chaos_plan.inputs))
     old = group.system.release(group.setting.release)
     promise = the_way_back_is_open(label=old.label, version=old.version, within_s=_START_S)
     apply(Upgrade("n1", to=chaos_plan.inputs["to"]), to=group)
@@ -218,20 +244,20 @@ def test_the_way_back_from_an_upgrade_is_open(chaos_cluster: Take, chaos_plan: P
 def test_one_networks_old_keys_are_its_own_business(chaos_cluster: Take, chaos_plan: Plan) -> None:
     """
     Goal: of two networks in one daemon the one that can be served is, whatever ails the other.
-    Runbook: both run on keys as an older release left them, one chained and one unchained; one of
-        three members is upgraded; another one is killed, which leaves it and one more.
+    Runbook: both run on keys as an older release left them, one chained and one unchained; one
+        member is upgraded; as many others are killed as leave a threshold with it.
     Success: the chained network makes a round at least every 8 s.
     """
-    system = beacon(3, threshold=2, networks=(DEFAULT, _SECOND))
+    system = _group_of(chaos_plan.inputs, networks=(DEFAULT, _SECOND))
     schemes = {DEFAULT: system.settings["scheme"], _SECOND: _UNCHAINED}
     group = chaos_cluster(_with_keys_of(chaos_plan.inputs["vintage"], system, schemes))
     promise = a_fault_in_one_network_leaves_the_others_on_time(DEFAULT, bound_s=_WITHIN_S)
     apply(Upgrade("n1", to=chaos_plan.inputs["to"]), to=group, may_exit=True, asks=True)
     _await_up_or_down(group, "n1")
-    with inject(Kill("n3"), into=group) as fault:
-        fault.await_felt(timeout_s=10)
+    with _all_killed(group, spares := _spares(group)):
         group.hold(_WITHIN_S + 1)
-    _await_up_or_down(group, "n3")
+    for spare in spares:
+        _await_up_or_down(group, spare)
     group.check(promise)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 from chaoskit.cluster import Cluster
@@ -33,7 +33,7 @@ from suites.incidents.dialled import connections_of
 from suites.incidents.present import the_chain_reaches_the_present
 
 _AFTER_S = 35.0
-_GENESIS_IN_S = 12.0  # all have started by then: who is not there at a first dial may be lost
+_GENESIS_IN_S = 4.0  # for each member: who is not there yet at a first dial may be lost
 _RESTARTED_S = 12.0
 _NAMED_S = 5.0
 _UP_S = 15.0
@@ -48,7 +48,7 @@ _SLOW = beacon(
     period_s=3,
     catchup_period_s=1,
     terminated=True,
-    genesis_in_s=_GENESIS_IN_S,
+    genesis_in_s=4 * _GENESIS_IN_S,
 )
 
 
@@ -57,17 +57,12 @@ def test_links_that_were_cut_come_back(
 ) -> None:
     """
     Goal: what a member could not reach when it started it reaches once the link is whole.
-    Runbook: behind nginx, every link is cut, and all three members restart; when each of them has
-        told of both others that they are out of reach, all links are healed.
+    Runbook: behind nginx, every link is cut, and all members restart; when each of them has told of
+        all others that they are out of reach, all links are healed.
     Success: all level within 30 s of the heal, and rounds again.
     """
-    del chaos_plan
-    system = beacon(3, threshold=2, terminated=True, genesis_in_s=_GENESIS_IN_S)
-    group = chaos_cluster(system)
-    with (
-        inject(Isolate("n1", style="refused"), into=group),
-        inject(Bridge("n2", "n3", style="refused"), into=group),
-    ):
+    group = chaos_cluster(_group_of(chaos_plan.inputs))
+    with _all_links_cut(group):
         _restart_all(group)
     with suppress(WaitTimedOut):  # for the judge to say
         group.await_steady_state(timeout_s=_AFTER_S)
@@ -79,12 +74,11 @@ def test_new_connections_fare_as_those_that_were_kept_alive(
 ) -> None:
     """
     Goal: who looks at a member over a connection that he kept sees what who dials it anew meets.
-    Runbook: behind nginx, n1 and n2 of three are cut off from each other; n1 restarts and tells;
-        the links are healed. Then n2 restarts, which n1 dials; then n1.
+    Runbook: behind nginx, n1 and n2 are cut off from each other; n1 restarts and tells; the links
+        are healed. Then n2 restarts, which n1 dials; then n1.
     Success: nobody fails with n2 while others succeed; each restart heals its links within 12 s.
     """
-    del chaos_plan
-    group = chaos_cluster(beacon(3, threshold=2, terminated=True, genesis_in_s=_GENESIS_IN_S))
+    group = chaos_cluster(_group_of(chaos_plan.inputs))
     alike = new_and_kept_connections_fare_alike()
     healed = a_restart_of_either_end_heals(within_s=_RESTARTED_S)
     with tapped(group):
@@ -104,18 +98,17 @@ def test_a_member_that_cannot_serve_tls_is_refused(
 ) -> None:
     """
     Goal: where members are to speak TLS, one that cannot serve it joins nobody in plaintext.
-    Runbook: of three behind nginx, whose files say that n1 does without TLS, five rounds are made;
-        n1 restarts with nothing before it; then the others restart, one after the other, and dial
-        it anew.
+    Runbook: of members behind nginx, whose files say that n1 does without TLS, five rounds are
+        made; n1 restarts with nothing before it; then the others restart, one after the other, and
+        dial it anew.
     Success: no connection in plaintext; who met plaintext at n1 names it from 5 s later on.
     """
-    del chaos_plan
-    group = chaos_cluster(_without_tls("n1", at_genesis_in_s=_GENESIS_IN_S))
+    group = chaos_cluster(_without_tls("n1", _group_of(chaos_plan.inputs)))
     group.await_progress(by=_OWED, timeout_s=_UP_S)
     with tapped(group):
         apply(Reconfigure("n1", {FRONT: _BARE}), to=group)
         _await_listening(group, "n1", Outcome.PLAINTEXT)
-        for name in ("n2", "n3"):
+        for name in tuple(group.nodes)[1:]:
             _restart(group, name)
         group.hold(_NAMED_S + 2)
     group.check(no_connection_is_plaintext, members_without_tls_are_named(within_s=_NAMED_S))
@@ -135,17 +128,35 @@ def test_a_chain_that_fell_behind_reaches_the_present(
     promise = the_chain_reaches_the_present(catchup_period_s=1)
     group.await_progress(by=_OWED, timeout_s=60)
     with tapped(group):
-        with (
-            inject(Isolate("n1", style="refused"), into=group),
-            inject(Isolate("n2", style="refused"), into=group),
-            inject(Bridge("n3", "n4", style="refused"), into=group),
-        ):
+        with _all_links_cut(group):
             _restart_all(group)
             group.hold(float(chaos_plan.inputs["halted_for_s"]))
         for name in chaos_plan.inputs["restarted"].split():
             _restart(group, name)
         await_decided(promise, on=group, timeout_s=_DECIDED_S)
     group.check(promise)
+
+
+def _group_of(inputs: Mapping[str, str]) -> System:
+    """A group behind nginx, as large as the plan says."""
+    members = int(inputs["members"])
+    return beacon(
+        members,
+        threshold=int(inputs["threshold"]),
+        terminated=True,
+        genesis_in_s=_GENESIS_IN_S * members,
+    )
+
+
+@contextmanager
+def _all_links_cut(group: Cluster) -> Iterator[None]:
+    """No member reaches another for the length of the block."""
+    *others, last_but_one, last = group.nodes
+    with ExitStack() as stack:
+        for name in others:
+            stack.enter_context(inject(Isolate(name, style="refused"), into=group))
+        stack.enter_context(inject(Bridge(last_but_one, last, style="refused"), into=group))
+        yield
 
 
 def _restart_all(group: Cluster) -> None:
@@ -214,20 +225,19 @@ def _await_dialled(group: Cluster, name: str, since_s: float) -> None:
     )
 
 
-def _without_tls(name: str, *, at_genesis_in_s: float) -> System:
+def _without_tls(name: str, system: System) -> System:
     """
-    Three behind nginx, on files of v1, in all of which the identity of `name` says TLS = false.
+    The group, on files of v1, in all of which the identity of `name` says TLS = false.
 
     With the setting `front` at _BARE nothing stands before a member, which then listens itself.
     """
-    system = beacon(3, threshold=2, terminated=True, genesis_in_s=at_genesis_in_s)
 
     def initial_data(placements: Sequence[Placement]) -> Mapping[str, Sequence[InitialFile]]:
         dealt = dealing.deal(
             placements,
             threshold=system.quorum,
             networks=(DEFAULT,),
-            genesis_in_s=at_genesis_in_s,
+            genesis_in_s=_GENESIS_IN_S * len(placements),
             left_by="v1.5.11",
         )
         address = f'"{name}:{placements[0].ports["private"]}"'.encode()
