@@ -32,7 +32,7 @@ from chaoskit.conversation import Segment, segment_of
 from chaoskit.hearing import Hearing
 
 LATE_S = 3.0
-_VARIABLE = "LYING_TAP"
+VARIABLE = "LYING_TAP"
 
 
 class Lie(StrEnum):
@@ -113,7 +113,7 @@ def lying(lie: Lie, links: Sequence[str], now_s: Callable[[], float]) -> Iterato
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Let the taps of a test lie, in the way that the environment names."""
-    lie = Lie(os.environ.get(_VARIABLE, Lie.NONE))
+    lie = Lie(os.environ.get(VARIABLE, Lie.NONE))
 
     def begins(cluster: Cluster) -> Hearing:
         links = [one.address for one in cluster.mesh.links.values()]
