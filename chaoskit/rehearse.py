@@ -129,10 +129,12 @@ def rehearse(
         found = findings(course.taken, course.moved)
         told = _controlled(session, rehearsed, plan, say) if course.is_no_go() else []
         _write(course, plan, system, folder, took_s, found=found, untried=untried, controls=told)
-    _conclude(course, plan, found, untried, folder, took_s, say)
-    for one in told:
-        for line in one.lines():
-            say(line)
+    noted = [
+        *(line for one in told for line in one.lines()),
+        *(f"finding    {text}" for text in found),
+        *(f"not tried  {text}" for text in untried),
+    ]
+    _conclude(course, plan, noted, folder, took_s, say)
     verdict = course.verdict()
     return RehearsalOutcome(
         decision(verdict),
@@ -351,13 +353,12 @@ def _write(
 def _conclude(
     course: _Course,
     plan: RehearsalPlan,
-    found: Sequence[str],
-    untried: Sequence[str],
+    noted: Sequence[str],
     folder: Path,
     took_s: float,
     say: Say,
 ) -> None:
-    """The decision and what it rests on."""
+    """The decision, what it rests on, and what is noted beside it."""
     verdict = course.verdict()
     if course.failed is not None:
         whole = course.reasons()
@@ -374,10 +375,8 @@ def _conclude(
         members = len(plan.order)
         way = " -> ".join(plan.route)
         say(f"GO  {way}: {members} members, {len(course.taken)} steps, every promise held")
-    for text in found:
-        say(f"finding    {text}")
-    for text in untried:
-        say(f"not tried  {text}")
+    for line in noted:
+        say(line)
     say(f"took     {in_minutes(took_s)} (planned {in_minutes(plan.estimate_s)})")
     say(f"runbook  {folder / 'runbook.md'}")
     say(f"report   {folder / 'report.html'}")
