@@ -189,8 +189,12 @@ def runbook(
     verdict: Verdict,
     found: Sequence[str],
     untried: Sequence[str],
+    put_back: Taken | None = None,
 ) -> str:
-    """The operator's steps in Markdown, with what each took here."""
+    """
+    The operator's steps in Markdown, with what each took here; `put_back` is what became of who
+    was put back after a step that failed. What is indented in `found` belongs to what is before it.
+    """
     way = " -> ".join(plan.route)
     lines = [
         f"# {system.name} {way}, member by member",
@@ -203,13 +207,14 @@ def runbook(
     ]
     if verdict is not Verdict.PASS:
         lines += ["Do not run this: the rehearsal did not come out GO. What it found:", ""]
-    lines += [f"* {' '.join(text.split())}" for text in found] + ([""] if found else [])
+    lines += [f"{'  ' * text.startswith(' ')}* {' '.join(text.split())}" for text in found]
+    lines += [""] if found else []
     lines += ["## Before", "", *_before(plan, taken), "", "## Steps", ""]
     number = 0
     for one in taken:
         if one.step.kind is StepKind.UPGRADE:
             number += 1
-            lines += _operator_step(number, one, plan, system)
+            lines += _operator_step(number, one, plan, system, put_back)
     back = [one for one in taken if one.step.kind is StepKind.ROLLBACK]
     if back:
         lines += ["## All the way back", "", *(_back_line(one) for one in back), ""]
@@ -221,9 +226,11 @@ def _before(plan: RehearsalPlan, taken: Sequence[Taken]) -> list[str]:
     lines = [
         "1. All members answer, and all are at " + plan.route[0] + ".",
         (
-            f"2. {plan.spares} of {len(plan.order)} members can be missing; while "
-            f"{plan.request.max_unavailable} restart, {plan.spares - plan.request.max_unavailable} "
-            f"more can. Do not begin with a member down."
+            f"2. {plan.spares} of {len(plan.order)} members can be missing: beside "
+            f"{plan.request.max_unavailable} that "
+            f"{'restart' if plan.request.max_unavailable > 1 else 'restarts'}, "
+            f"{plan.spares - plan.request.max_unavailable or 'none'}. "
+            f"Do not begin with a member down."
         ),
     ]
     closed = closed_ways(taken)
@@ -240,7 +247,9 @@ def _operator_number(one: Taken, taken: Sequence[Taken]) -> int:
     return 1 + upgrades.index(one)
 
 
-def _operator_step(number: int, one: Taken, plan: RehearsalPlan, system: System) -> list[str]:
+def _operator_step(
+    number: int, one: Taken, plan: RehearsalPlan, system: System, put_back: Taken | None
+) -> list[str]:
     step = one.step
     role = f", which was the {one.role} here" if one.role else ""
     at_once = ""
@@ -264,13 +273,22 @@ def _operator_step(number: int, one: Taken, plan: RehearsalPlan, system: System)
             f"stopped, {'a write must be acknowledged' if plan.driven else 'it must move on'}."
         ),
         (
-            f"5. Way back: stop it, put {step.source} back, start it. Here: "
-            f"{reversible(one.ways_back) if one.ways_back else 'see above'}."
+            f"5. Way back: stop it, put {step.source} back, start it. "
+            f"Here: {_way_back(one, put_back)}."
         ),
     ]
     if plan.request.pause_between_s:
         lines.append(f"6. Wait {plan.request.pause_between_s:g} s.")
     return [*lines, ""]
+
+
+def _way_back(one: Taken, put_back: Taken | None) -> str:
+    """What became of a step's way back, tried in it or, where it failed, after it."""
+    if one.ways_back:
+        return reversible(one.ways_back)
+    if put_back is None or put_back.step.number != one.step.number:
+        return "not tried"
+    return f"{'held' if put_back.back else 'DID NOT HOLD'}, {put_back.move}"
 
 
 def _put(step: RehearsalStep, plan: RehearsalPlan) -> str:

@@ -334,7 +334,15 @@ def _write(
     verdict = course.verdict()
     broke = [f"{one.by}: {one.text}" for one in first_of_each(course.reasons())]
     why = [*broke, *(line for one in controls for line in one.lines()), *found]
-    told = runbook(plan, course.taken, system, verdict=verdict, found=why, untried=untried)
+    told = runbook(
+        plan,
+        course.taken,
+        system,
+        verdict=verdict,
+        found=why,
+        untried=untried,
+        put_back=course.put_back,
+    )
     (folder / "runbook.md").write_text(told)
     record = rehearsal_record.document(
         plan,

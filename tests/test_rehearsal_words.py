@@ -156,3 +156,28 @@ def test_the_runbook_has_a_step_a_member_and_warns_before_the_way_back_closes() 
     assert "* u" in text
     bad = runbook(PLAN, taken, system(), verdict=Verdict.FAIL, found=[], untried=[])
     assert "Do not run this" in bad
+
+
+def test_the_runbook_says_what_became_of_who_was_put_back_after_a_step_that_failed() -> None:
+    gone = upgraded(2, "s1", move=Move("1.3.9", "1.4.7", None, 1, '"no"'), ways_back=())
+
+    def told(put_back: Taken | None) -> str:
+        found = ["control    NO-GO too", "           a_promise: broken"]
+        return runbook(
+            PLAN,
+            [gone],
+            system(),
+            verdict=Verdict.FAIL,
+            found=found,
+            untried=[],
+            put_back=put_back,
+        )
+
+    held = replace(gone, move=Move("1.4.7", "1.3.9", 1.7))
+    lost = replace(gone, move=Move("1.4.7", "1.3.9", None, 2, '"panic"'))
+    assert "* control NO-GO too\n  * a_promise: broken\n" in told(None)
+    assert "start it. Here: not tried.\n" in told(None)
+    assert "Here: held, 1.4.7 -> 1.3.9 in 1.7 s.\n" in told(held)
+    assert 'Here: DID NOT HOLD, 1.4.7 -> 1.3.9: exit 2, "panic".\n' in told(lost)
+    elsewhere = replace(held, step=upgraded(3, "s2").step)
+    assert "start it. Here: not tried.\n" in told(elsewhere)
