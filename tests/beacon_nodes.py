@@ -37,7 +37,7 @@ from nodes.beacon.wire import silence_library
 
 HOST = "127.0.0.1"
 REPOSITORY = Path(__file__).resolve().parent.parent
-PATIENCE_S = 120.0  # nothing that a test waits for takes as long, on any machine
+PATIENCE_S = 60.0  # nothing that a test waits for takes as long, on any machine
 
 
 def free_addresses(count: int) -> list[str]:

@@ -28,6 +28,7 @@ from nodes.beacon.store import FILE_NAME, NoRoom, StoreFailed
 from nodes.beacon.wire import Channel
 from tests.beacon_nodes import (
     HOST,
+    PATIENCE_S,
     Lines,
     Members,
     MovedClock,
@@ -94,15 +95,15 @@ def test_a_network_with_a_slow_disk_is_slow_alone(tmp_path: Path) -> None:
             disk.let.clear()
             for number in range(1, 4):
                 node.to_round(number)
-                assert await two.wait_for(number, 10)
+                assert await two.wait_for(number, PATIENCE_S)
             # Its round is made and not yet on the disk: it does not exist for anybody.
             assert one.last().round == 0
             channel = Channel(node.daemon.private_address, tls=False, trusted=None)
             asked = drand.PublicRandRequest(round=1, metadata=drand.Metadata(beaconID="one"))
             with pytest.raises(CallFailed, match="waited too long"):
-                await channel.call(calls.PUBLIC_RAND, asked, timeout_s=10)
+                await channel.call(calls.PUBLIC_RAND, asked, timeout_s=PATIENCE_S)
             disk.let.set()
-            assert await one.wait_for(3, 10)
+            assert await one.wait_for(3, PATIENCE_S)
             await channel.close()
 
     asyncio.run(run())
@@ -142,12 +143,12 @@ def test_a_disk_without_room_makes_a_network_mute_until_there_is_some(
             disk = Disk(one)
             disk.fails = NoRoom("full")
             node.to_round(1)
-            assert await two.wait_for(1, 10)
+            assert await two.wait_for(1, PATIENCE_S)
             assert await one.wait_for(1, 0.3) is None
             disk.fails = None
-            assert await one.wait_for(1, 10)
+            assert await one.wait_for(1, PATIENCE_S)
             node.to_round(2)
-            assert await one.wait_for(2, 10)
+            assert await one.wait_for(2, PATIENCE_S)
             (said,) = node.lines.records(msg="no room for rounds; waiting for some")
             assert said["err"] == "full"
 
@@ -161,26 +162,26 @@ def test_a_network_whose_disk_fails_ends_alone_and_the_last_one_with_the_process
         async with alone(tmp_path) as node:
             disk = Disk(node.network("one"))
             node.to_round(1)
-            assert await node.network("one").wait_for(1, 10)
+            assert await node.network("one").wait_for(1, PATIENCE_S)
             disk.fails = StoreFailed("input/output error")
             node.to_round(2)
             await until("one network is left", lambda: len(node.daemon.networks()) == 1)
             two = node.network("two")
             for number in (2, 3):
                 node.to_round(number)
-                assert await two.wait_for(number, 10)
+                assert await two.wait_for(number, PATIENCE_S)
             channel = Channel(node.daemon.private_address, tls=False, trusted=None)
             asked = drand.PublicRandRequest(metadata=drand.Metadata(beaconID="one"))
             with pytest.raises(CallFailed, match=r"beacon id \[one\] is not running"):
-                await channel.call(calls.PUBLIC_RAND, asked, timeout_s=10)
+                await channel.call(calls.PUBLIC_RAND, asked, timeout_s=PATIENCE_S)
 
             # Loaded again it begins from what is on the disk, and is in step with the next round.
             control = Channel(f"{HOST}:{node.daemon.control_port}", tls=False, trusted=None)
             load = drand.LoadBeaconRequest(metadata=drand.Metadata(beaconID="one"))
-            await control.call(calls.LOAD_BEACON, load, timeout_s=10)
+            await control.call(calls.LOAD_BEACON, load, timeout_s=PATIENCE_S)
             assert node.network("one").last().round == 1
             node.to_round(4)
-            assert await node.network("one").wait_for(4, 10)
+            assert await node.network("one").wait_for(4, PATIENCE_S)
 
             for beacon_id in ("one", "two"):
                 Disk(node.network(beacon_id)).fails = StoreFailed("input/output error")
@@ -232,17 +233,17 @@ def test_a_network_that_is_refused_leaves_the_others_and_can_be_loaded_when_repa
             (said,) = lines.records(level="ERROR", msg="beacon id [one]: left out")
             assert str(share) in str(said["err"])
             node.to_round(1)
-            assert await daemon.networks()[0].wait_for(1, 10)
+            assert await daemon.networks()[0].wait_for(1, PATIENCE_S)
             control = Channel(f"{HOST}:{daemon.control_port}", tls=False, trusted=None)
             load = drand.LoadBeaconRequest(metadata=drand.Metadata(beaconID="one"))
             with pytest.raises(CallFailed, match=r"dist_key\.private"):
-                await control.call(calls.LOAD_BEACON, load, timeout_s=10)
+                await control.call(calls.LOAD_BEACON, load, timeout_s=PATIENCE_S)
             share.write_text(genuine)
-            await control.call(calls.LOAD_BEACON, load, timeout_s=10)
+            await control.call(calls.LOAD_BEACON, load, timeout_s=PATIENCE_S)
             await control.close()
             node.to_round(2)
             for network in daemon.networks():
-                assert await network.wait_for(2, 10)
+                assert await network.wait_for(2, PATIENCE_S)
 
         # A store that is refused counts the same; where nothing is left the start fails.
         foreign.write_bytes(b"something else" * 100)
@@ -269,7 +270,7 @@ def test_old_rounds_are_waited_for_off_the_loop(
             one = node.network("one")
             for number in range(1, 7):
                 node.to_round(number)
-                assert await one.wait_for(number, 10)
+                assert await one.wait_for(number, PATIENCE_S)
             oldest = one.rounds.read(1, 1)[0]
             assert await one.get(1) == oldest
             assert await one.get(0) is None
@@ -289,16 +290,21 @@ def test_old_rounds_are_waited_for_off_the_loop(
             waiting = []
             for count in range(4):
                 waiting.append(
-                    asyncio.ensure_future(channel.call(calls.PUBLIC_RAND, asked, timeout_s=20))
+                    asyncio.ensure_future(
+                        channel.call(calls.PUBLIC_RAND, asked, timeout_s=PATIENCE_S)
+                    )
                 )
-                await until("it is taken up", lambda: one._reading.waiting == count)  # noqa: B023
+                await until(
+                    "it is taken up, or has ended",
+                    lambda: one._reading.waiting == count or waiting[-1].done(),  # noqa: B023
+                )
             with pytest.raises(CallFailed, match="the store cannot be read"):
-                await channel.call(calls.PUBLIC_RAND, asked, timeout_s=10)
+                await channel.call(calls.PUBLIC_RAND, asked, timeout_s=PATIENCE_S)
             for number in (7, 8):
                 node.to_round(number)
-                assert await one.wait_for(number, 10)
+                assert await one.wait_for(number, PATIENCE_S)
             latest = drand.PublicRandRequest(metadata=metadata)
-            assert (await channel.call(calls.PUBLIC_RAND, latest, timeout_s=10)).round == 8
+            assert (await channel.call(calls.PUBLIC_RAND, latest, timeout_s=PATIENCE_S)).round == 8
             assert not any(task.done() for task in waiting)
             let.set()
             found = await asyncio.gather(*waiting)
@@ -313,7 +319,7 @@ def test_a_last_round_that_does_not_verify_is_refused_and_left_alone(tmp_path: P
         async with alone(tmp_path) as node:
             node.to_round(1)
             for beacon_id in ("one", "two"):
-                assert await node.network(beacon_id).wait_for(1, 10)
+                assert await node.network(beacon_id).wait_for(1, PATIENCE_S)
             options = node.daemon.options
         path = layout.Network(options.folder, "one").database / FILE_NAME
         with closing(sqlite3.connect(path)) as database:
@@ -340,7 +346,7 @@ def test_a_disk_that_hangs_does_not_hold_the_end(
             disk = Disk(one)
             disk.let.clear()
             node.to_round(1)
-            assert await node.network("two").wait_for(1, 10)
+            assert await node.network("two").wait_for(1, PATIENCE_S)
             await asyncio.wait_for(node.daemon.stop(), 60)  # the disk hangs for ever
             assert any("does not answer" in line for line in node.lines.lines)
             disk.let.set()

@@ -36,7 +36,7 @@ from tests.fakes import own_prefix
 
 ROOT = Path(__file__).parent.parent
 CLUSTERS = itertools.count(1)
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @dataclass
@@ -227,7 +227,7 @@ class Toys:
         """Where the node's ports are."""
         return Endpoint(name, self.address[name], {"peer": PEER_PORT, "client": CLIENT_PORT})
 
-    def see(self, name: str, timeout_s: float = 1.0) -> Observation:
+    def see(self, name: str, timeout_s: float = PATIENCE_S) -> Observation:
         """One sample."""
         return observe(self.endpoint(name), timeout_s)
 
