@@ -124,7 +124,8 @@ def runs_release(member: str, release: Release) -> Invariant:
     Make the promise: in the end the member runs, and says itself that it is `release`.
 
     Safety. Source: an upgrade that leaves the old program running, or an image that lies about
-    what it holds, must not pass for an upgrade. Evidence are the member's last samples.
+    what it holds, must not pass for an upgrade. Evidence is what the member said last of itself
+    since it was started. One that runs and is silent has broken nothing here: it may be slow.
     """
 
     def judge(history: History) -> Sequence[Violation]:
@@ -132,17 +133,21 @@ def runs_release(member: str, release: Release) -> Invariant:
         if not samples:
             raise Inconclusive(f"{member} was never asked")
         last = samples[-1]
-        if last.type == "ok" and last.value["version"] == release.version:
+        if (ended := _end_of(history, member)) is not None:
+            text = (
+                f"{member} does not run, and should be {release.version}; it exited by itself, "
+                f"code {ended.value['exit_code']}"
+            )
+            return (Violation(text, (ended.index, last.index)),)
+        since = _start_of(history, member)
+        said = [one for one in samples if one.type == "ok" and one.index > since]
+        if not said:
+            raise Inconclusive(f"{member} has not said what it is since it was started")
+        version = said[-1].value["version"]
+        if version == release.version:
             return ()
-        said = (
-            f"reports {last.value['version'] or 'no version'}"
-            if last.type == "ok"
-            else f"does not answer ({last.value['cause']})"
-        )
-        ended = _end_of(history, member)
-        why = f"; it exited by itself, code {ended.value['exit_code']}" if ended else ""
-        text = f"{member} {said}, and should be {release.version}{why}"
-        return (Violation(text, (*((ended.index,) if ended else ()), last.index)),)
+        text = f"{member} reports {version or 'no version'}, and should be {release.version}"
+        return (Violation(text, (said[-1].index,)),)
 
     return Invariant(f"{member}_runs_{release.label}", Kind.SAFETY, judge)
 
@@ -151,6 +156,18 @@ def _end_of(history: History, member: str) -> Event | None:
     """The exit that left the member down, if one did."""
     states = [event for event in history.of("state") if event.process == member]
     return states[-1] if states and states[-1].value["state"] == "exited" else None
+
+
+def _start_of(history: History, member: str) -> int:
+    """The event at which its process was started last; -1 when it was not in this time."""
+    before, found = "", -1
+    for event in history.of("state"):
+        if event.process != member:
+            continue
+        state = event.value["state"]
+        found = event.index if state == "running" and before != "paused" else found
+        before = state
+    return found
 
 
 def _fault_spans(history: History) -> list[tuple[float, float]]:

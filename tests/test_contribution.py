@@ -102,6 +102,24 @@ def test_the_release_is_what_the_member_says_in_the_end() -> None:
         runs_release("b", ONE).judge(tape.history())
 
 
+def test_one_that_is_silent_for_a_moment_still_is_what_it_said_it_is() -> None:
+    tape = Tape()
+    tape.observe(1.0, "a")
+    tape.no_answer(2.0, "a")
+    assert violations(runs_release("a", ONE), tape.history()) == 0
+    assert violations(runs_release("a", TWO), tape.history()) == 1
+    tape.state(3.0, "a", "paused")
+    tape.state(4.0, "a", "running")
+    assert violations(runs_release("a", ONE), tape.history()) == 0, "it goes on, and is the same"
+    tape.state(5.0, "a", "stopped")
+    tape.state(6.0, "a", "running")
+    tape.no_answer(7.0, "a")
+    with pytest.raises(Inconclusive, match="a has not said what it is since it was started"):
+        runs_release("a", ONE).judge(tape.history())
+    tape.observe(8.0, "a")
+    assert violations(runs_release("a", ONE), tape.history()) == 0
+
+
 @pytest.mark.parametrize(("limit", "broken"), [(1, 1), (2, 0)])
 def test_a_second_member_that_goes_down_costs_the_margin(limit: int, broken: int) -> None:
     tape = Tape()
