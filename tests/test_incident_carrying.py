@@ -16,6 +16,7 @@ from suites.incidents.carrying import (
     members_without_tls_are_named,
     new_and_kept_connections_fare_alike,
     no_connection_is_plaintext,
+    with_refusals_heard,
 )
 from suites.incidents.dialled import connections_of
 from tests.beacon_tape import BeaconTape
@@ -139,6 +140,31 @@ def test_nobody_met_plaintext_or_was_asked_later() -> None:
     tape.sample(4.0, "n2", 4)
     with pytest.raises(Inconclusive, match="no member was asked 3 s after"):
         judged(NAMED, tape)
+
+
+# ---- row A5 --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("link", "met", "opened_s", "excusable"),
+    [
+        ("n1>n2", "http/1", 8.0, False),
+        ("n1>n2", "nothing", 8.0, True),
+        ("n1>n2", "http/1", 5.0, True),  # before the link was whole
+        ("n2>n1", "http/1", 8.0, True),  # of the other way that violation says nothing
+    ],
+)
+def test_a_stall_does_not_refuse(link: str, met: str, opened_s: float, *, excusable: bool) -> None:
+    tape = BeaconTape()
+    tape.link(2.0, "n1", "n2", cut=True)
+    at = tape.link(6.0, "n1", "n2", cut=False)
+    heard(tape, opened_s + 0.1, link, "failed", mode="plaintext", met=met, opened_s=opened_s)
+    late = Violation("n1 did not reach n2", (at,), span_s=(6.0, 36.0))
+    plain = Invariant("links_come_back", Kind.LIVENESS, lambda _: [late])
+    with_wire = with_refusals_heard(plain)
+    assert (with_wire.name, with_wire.kind) == (plain.name, plain.kind)
+    (found,) = judged(with_wire, tape)
+    assert found.excusable is excusable
 
 
 # ---- row A6 --------------------------------------------------------------------------------------
@@ -295,6 +321,26 @@ def test_restarts_before_the_heal_prove_nothing() -> None:
     for one in (tape, healed()):
         with pytest.raises(Inconclusive, match="no member was restarted after a heal"):
             judged(HEALED, one)
+
+
+@pytest.mark.parametrize(
+    ("event", "mode", "met", "refused"),
+    [
+        ("failed", "plaintext", "http/1", True),
+        ("failed", "plaintext", "tls", True),
+        ("failed", "tls", "http/2", True),
+        ("failed", "tls", "tls", False),  # a handshake without an end
+        ("failed", "tls", "nothing", False),
+        ("stands", "tls", "tls", False),
+    ],
+)
+def test_a_refusal_is_an_answer_in_another_mode(
+    event: str, mode: str, met: str, *, refused: bool
+) -> None:
+    tape = BeaconTape()
+    heard(tape, 1.0, "n1>n2", event, mode=mode, met=met, opened_s=0.9)
+    (found,) = connections_of(tape.history())
+    assert found.refused is refused
 
 
 def test_connections_of_two_taps_are_told_apart() -> None:

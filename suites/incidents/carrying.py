@@ -9,7 +9,7 @@ calls go over.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaoskit.errors import Inconclusive
 from chaoskit.history import Event, History
@@ -105,6 +105,38 @@ def _meetings(
         yield one, one.told_s, until[one.link]
 
 
+# ---- row A5 --------------------------------------------------------------------------------------
+
+
+def with_refusals_heard(promise: Invariant) -> Invariant:
+    """
+    The same promise about links, for a test with a tap: no stall is to blame for a violation whose
+    link was dialled in its time and answered with a refusal; no machine is so slow that it refuses.
+    """
+
+    def judge(history: History) -> Sequence[Violation]:
+        refused = [one for one in connections_of(history) if one.refused]
+        links = {
+            event.index: f"{event.value['source']}>{event.value['target']}"
+            for event in history.of("link")
+        }
+        return [
+            replace(
+                one,
+                excusable=one.excusable
+                and not any(
+                    dial.link in {links.get(index) for index in one.events}
+                    and dial.opened_within(*one.span_s)
+                    for dial in refused
+                    if one.span_s
+                ),
+            )
+            for one in promise.judge(history)
+        ]
+
+    return Invariant(promise.name, promise.kind, judge)
+
+
 # ---- row A6 --------------------------------------------------------------------------------------
 
 
@@ -153,7 +185,7 @@ def _unlike(history: History) -> Sequence[Violation]:
             f"met {one.met}; the connection of {kept[one.target].source}, kept alive since before "
             f"the fault, carries answers all the while",
             (heals[-1].index, one.event, kept[one.target].event),
-            excusable=one.met == "nothing",  # no machine is so slow that it answers otherwise
+            excusable=not one.refused,
         )
         for one in sorted(failed.values(), key=lambda one: one.event)
     ]
@@ -238,8 +270,7 @@ class _Restarted:
             f"{self.done.time_s:.3f} s, and {source} did not reach {target} within {within_s:g} s; "
             f"connections since: {said}",
             (self.begun.index, self.done.index),
-            # what was answered in another mode was not answered late
-            excusable=all(one.stood or one.met == "nothing" for one in since),
+            excusable=not any(one.refused for one in since),
         )
 
     def _since(self, heard: Sequence[Connection], source: str, target: str) -> Iterator[Connection]:

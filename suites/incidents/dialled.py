@@ -37,6 +37,14 @@ class Connection:
         """The link that it was opened on."""
         return f"{self.source}>{self.target}"
 
+    @property
+    def refused(self) -> bool:
+        """
+        Whether it was answered in another mode than it was asked for: no machine is so slow that it
+        does that, as it may be for a handshake that came to no end.
+        """
+        return not self.stood and self.met not in ("nothing", self.mode)
+
     def opened_within(self, from_s: float, to_s: float) -> bool:
         """Whether it was opened then, from the one moment to before the other."""
         return self.opened_s is not None and from_s <= self.opened_s < to_s

@@ -147,9 +147,7 @@ def _refused(history: History, way: Return) -> bool:
         refused = {
             one.source
             for one in connections_of(history)
-            if not one.stood
-            and one.met != "nothing"
-            and one.opened_within(way.heal.time_s, way.limit_s)
+            if one.refused and one.opened_within(way.heal.time_s, way.limit_s)
         }
         (started,) = (one for one in history.of("cluster") if one.value["event"] == "started")
         return len(set(started.value["nodes"]) - refused) < int(started.value["quorum"])

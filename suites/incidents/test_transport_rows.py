@@ -27,6 +27,7 @@ from suites.incidents.carrying import (
     members_without_tls_are_named,
     new_and_kept_connections_fare_alike,
     no_connection_is_plaintext,
+    with_refusals_heard,
 )
 from suites.incidents.deciding import await_decided
 from suites.incidents.dialled import connections_of
@@ -62,11 +63,12 @@ def test_links_that_were_cut_come_back(
     Success: all level within 30 s of the heal, and rounds again.
     """
     group = chaos_cluster(_group_of(chaos_plan.inputs))
-    with _all_links_cut(group):
-        _restart_all(group)
-    with suppress(WaitTimedOut):  # for the judge to say
-        group.await_steady_state(timeout_s=_AFTER_S)
-    group.check(links_come_back_once_they_are_whole(within_s=30))
+    with tapped(group):
+        with _all_links_cut(group):
+            _restart_all(group)
+        with suppress(WaitTimedOut):  # for the judge to say
+            group.await_steady_state(timeout_s=_AFTER_S)
+    group.check(with_refusals_heard(links_come_back_once_they_are_whole(within_s=30)))
 
 
 def test_new_connections_fare_as_those_that_were_kept_alive(
