@@ -40,6 +40,8 @@ class Controlled:
         if self.failed is None:
             return "the whole rehearsal"
         step, who = self.failed.step, named(self.failed.member, self.failed.role)
+        if step.source == step.target:
+            return f"step {step.number}, all members at {step.source}"
         return f"step {step.number}, {who} {step.source} -> {step.target}"
 
 

@@ -118,6 +118,9 @@ def test_a_control_tells_what_the_vintage_had_to_do_with_it() -> None:
     assert "NO-GO too" in first
     assert first.endswith("step 2, s1 (follower) 1.3.9 -> 1.4.7")
     assert second.strip() == "links_heal: it did not"
+    begun = replace(failed, step=RehearsalStep(1, StepKind.START, "1.3.9", "1.3.9"), member="")
+    first, _ = replace(again, failed=begun).lines()
+    assert first.endswith("step 1, all members at 1.3.9")
     slow = Reason(Verdict.INFRA, "links_heal", "the machine stalled")
     first, second = Controlled("keys as 1 leaves them", Verdict.INFRA, failed, (slow,)).lines()
     assert "INFRA with keys" in first
