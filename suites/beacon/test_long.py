@@ -1,7 +1,8 @@
 """
 Half an hour without a fault, and half an hour with one that can be borne at every moment.
 
-CHAOS_LONG_MINUTES makes it longer or shorter.
+Whether a round is missing is read at the end, of the newest that each member keeps
+(suites.beacon.client). CHAOS_LONG_MINUTES makes it longer or shorter.
 """
 
 from __future__ import annotations
