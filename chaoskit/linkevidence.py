@@ -63,7 +63,7 @@ def cannot_pass(cluster: Cluster, link: Link, shape: Shape) -> Probe:
     """
 
     def refused() -> Sighting:
-        met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
+        met = _ask_patiently(cluster, link)
         return _told(present=met.kind is Outcome.REFUSED, gone=met.answered, detail=str(met))
 
     def unanswered() -> Sighting:

@@ -24,7 +24,7 @@ from chaoskit.linkevidence import (
 from chaoskit.mesh import closed_late, reset, stalled
 from chaoskit.tampering import tampered
 
-_WITHIN_S = 3.0
+_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)

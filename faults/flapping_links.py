@@ -6,7 +6,8 @@ announce in turn. In the field it ends when the part is replaced. Refuses: to dr
 go down is fixed in its fields, and `flaps` draws that from a seed, for a plan to keep.
 
 Down is refusing every dial and ending what is open, on both links at once. Each change is looked at
-by dials of ours until it is seen or the next one comes; one that was not seen spoils the fault.
+by dials of ours until it is seen or the next one comes; one that was not seen spoils the fault. On
+a machine so slow that no dial has ended by then the next one waits, for some seconds at most.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from chaoskit.mesh import refused
 from chaoskit.sighting import Probe, Sighting
 from chaoskit.watching import Watchers
 
-_WITHIN_S = 3.0
+_WITHIN_S = 10.0
+_LATE_AT_MOST_S = 5.0
 _LOOK_AGAIN_S, _IDLE_S = 0.02, 0.5
 _END_TIMEOUT_S = 10.0
 _DOWN_AND_UP = 2
@@ -142,28 +144,30 @@ class _Flapper:
 
     def _look_until(self, until_s: float, *, present: bool) -> bool:
         """Look at the last change, once at least, until the next is due; whether to stop."""
-        unseen = list(self._looks)
+        unseen = undecided = list(self._looks)
         left_s = math.inf
-        while left_s > 0:
+        while left_s > (-_LATE_AT_MOST_S if undecided else 0):
             if unseen:
                 with self._cluster.meters.discounting(always=True):
-                    found = [one for one in unseen if self._sees(one, present=present)]
-                unseen = [one for one in unseen if one not in found]
-                for one in found:
+                    met = {one.link: self._meets(one) for one in unseen}
+                for one in [one for one in unseen if met[one.link] is present]:
                     self._seen[one.link] += 1
+                undecided = [one for one in undecided if met[one.link] is None]
+                unseen = [one for one in unseen if met[one.link] is not present]
             left_s = self._begun_s + until_s - clock.monotonic()
-            pause_s = min(left_s, _LOOK_AGAIN_S if unseen else _IDLE_S)
-            if self._watchers.told_to_stop(within_s=max(0.0, pause_s)):
+            pause_s = min(max(0.0, left_s), _LOOK_AGAIN_S if unseen else _IDLE_S)
+            if self._watchers.told_to_stop(within_s=pause_s):
                 return True
         for one in unseen:
             self._missed[one.link] += 1
         return False
 
-    def _sees(self, look: Probe, *, present: bool) -> bool:
+    def _meets(self, look: Probe) -> bool | None:
+        """Whether the link is down; None where a dial says neither."""
         try:
-            return look.look().present == present
-        except ChaosError:  # nothing can be seen: neither up nor down
-            return False
+            return look.look().present
+        except ChaosError:
+            return None
 
 
 def flaps(

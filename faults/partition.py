@@ -24,7 +24,7 @@ from chaoskit.linkevidence import cannot_pass, packets_met
 from chaoskit.mesh import Link, Shape, dropped, refused
 
 Style = Literal["refused", "dropped"]
-_WITHIN_S = 3.0
+_WITHIN_S = 10.0
 
 
 def _known(style: str) -> None:

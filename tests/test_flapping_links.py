@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
@@ -15,6 +16,7 @@ from chaoskit import catalogue, clock
 from chaoskit.errors import ChaosError, UsageError
 from chaoskit.mesh import Shape, refused
 from chaoskit.sighting import Probe, Sighting
+from faults import flapping_links
 from faults.flapping_links import FlappingLinks, _Flapper, flaps
 
 DOWNS = ((0.0, 0.1), (0.2, 0.1), (0.4, 0.1))
@@ -78,6 +80,9 @@ class Rig:
         self.log: list[str] = []
         self.obeys: Callable[[], bool] = lambda: True
         self.breaks = False
+        self.may_look = threading.Event()
+        self.may_look.set()
+        self.starved_looks = 0
         mesh = SimpleNamespace(shaped=self._shaped)
         self.cluster: Any = SimpleNamespace(
             mesh=mesh, meters=SimpleNamespace(discounting=lambda **_: nullcontext())
@@ -98,6 +103,10 @@ class Rig:
 
     def look(self, link: str) -> Probe:
         def look() -> Sighting:
+            self.may_look.wait()
+            if self.starved_looks:
+                self.starved_looks -= 1
+                raise ChaosError("neither there nor gone")
             return Sighting(link in self.down, "")
 
         return Probe(f"a question on {link}", look, link)
@@ -113,8 +122,10 @@ def test_each_change_is_made_and_seen_and_the_links_are_up_at_last() -> None:
     rig = Rig()
     flapping, probes = flapper(rig)
     assert [one.link for one in probes] == ["n1>n2", "n2>n1"]
+    rig.may_look.clear()
     with flapping:
         assert not any(one.look().present for one in probes)
+        rig.may_look.set()
         clock.wait_until(lambda: len(rig.log) == 6, what="three flaps", timeout_s=30)
         clock.wait_until(
             lambda: all("6 of 6" in one.look().detail for one in probes),
@@ -137,6 +148,31 @@ def test_one_change_that_was_not_seen_spoils_it() -> None:
         details = {one.look().detail for one in probes}
         assert not any(one.look().present for one in probes), details
         assert all("1 missed" in one for one in details)
+
+
+def test_a_change_waits_for_a_dial_that_says_whether_the_one_before_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flapping_links, "_LATE_AT_MOST_S", 60.0)
+    rig = Rig()
+    rig.starved_looks = 40  # some 0.4 s, four times as long as it is down
+    flapping, probes = flapper(rig)
+    with flapping:
+        clock.wait_until(
+            lambda: all("6 of 6 changes were seen, 0" in one.look().detail for one in probes),
+            what="each change to be seen",
+            timeout_s=30,
+        )
+
+
+def test_no_change_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flapping_links, "_LATE_AT_MOST_S", 0.1)
+    rig = Rig()
+    rig.starved_looks = 1_000_000
+    flapping, probes = flapper(rig)
+    with flapping:
+        clock.wait_until(lambda: len(rig.log) == 6, what="three flaps", timeout_s=30)
+        assert not any(one.look().present for one in probes)
 
 
 def test_it_ends_in_the_middle_with_the_links_up() -> None:
