@@ -171,17 +171,20 @@ class Stage:
         """Who ended by itself within the step, where no way back was being tried on it."""
         first, last = verdict.scope
         trying: dict[str, bool] = {}
+        ended_s: dict[str, float] = {}  # the process before: its words are another's
         found = []
         for event in self.cluster.history().of("state", "change"):
-            value = event.value
+            value, name = event.value, event.process
             if event.f == "change" and event.type == "invoke":
                 trying |= dict.fromkeys(value["targets"], value.get("may_exit", False))
-            elif event.f == "state" and first <= event.index <= last:
-                alone = value["state"] == "exited" and not value["signalled"]
-                if alone and not trying.get(event.process):
-                    # the last words of a process are written before its exit is noticed
-                    words = self._words(event.process, event.time_s - _LAST_WORDS_S)
-                    found.append(Exit(event.process, event.time_s, value["exit_code"], words))
+            if event.f != "state" or value["state"] not in {"stopped", "exited"}:
+                continue
+            alone = value["state"] == "exited" and not value["signalled"]
+            if alone and first <= event.index <= last and not trying.get(name):
+                # the last words of a process are written before its exit is noticed
+                words = self._words(name, max(ended_s.get(name, 0.0), event.time_s - _LAST_WORDS_S))
+                found.append(Exit(name, event.time_s, value["exit_code"], words))
+            ended_s[name] = event.time_s
         return tuple(found)
 
     # -- moving a member -----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from chaoskit.rehearsal_step import Exit, Move, Stage, Taken, WayBack
 from chaoskit.rehearsed import Rehearsed
 from chaoskit.rundir import TestVerdict
 from chaoskit.verdict import Kind, Reason, Verdict
+from tests.tape import Tape
 from tests.test_rehearsal_plan import system
 
 STEP = RehearsalStep(2, StepKind.UPGRADE, "1", "2", turn=1)
@@ -114,3 +116,26 @@ def test_an_upgrade_that_left_the_old_image_running_is_not_judged(
     with pytest.raises(NotEffective, match="sha256:old"):
         stage._actuated(("a",), experiment)
     assert experiment.extra == ()
+
+
+def test_a_process_is_given_its_own_last_words_and_not_those_of_the_one_before(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a").mkdir()
+    lines = ["8.0 error: of the one before", "9.2 the key is refused", "9.3 error: the key"]
+    (tmp_path / "a" / "log").write_text("\n".join(lines[:2]) + "\n")
+    tape = Tape()
+    tape.state(1.0, "a", "exited", signalled=False)
+    tape.state(2.0, "a", "running")
+    tape.state(8.5, "a", "stopped")
+    tape.state(9.0, "a", "running")
+    tape.state(10.0, "a", "exited", signalled=False)
+    session = SimpleNamespace(folder=SimpleNamespace(nodes=tmp_path))
+    cluster = SimpleNamespace(history=tape.history)
+    stage = Stage(cast("Any", session), cast("Any", cluster), cast("Any", None), cast("Any", None))
+    scope = replace(verdict(), scope=(tape.events[-4].index, tape.events[-1].index))
+    (gone,) = stage._exits(scope)
+    assert (gone.member, gone.at_s) == ("a", 10.0)
+    assert gone.words == '"the key is refused"'
+    (tmp_path / "a" / "log").write_text("\n".join(lines) + "\n")
+    assert [one.words for one in stage._exits(scope)] == ['"error: the key"']
