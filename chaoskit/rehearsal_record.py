@@ -9,6 +9,7 @@ what rehearsals found. Refuses: a number or a finding that no run gave. Run as
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,8 @@ def page(records: Sequence[Mapping[str, Any]]) -> str:
     for (way, wanted), runs in asked.items():
         last = runs[-1]
         lines += ["", f"## {last['system']} {way} ({wanted}): {last['decision']}", ""]
-        lines += [f"Run {last['run']}, seed {last['seed']}.", "", *_steps_told(last)]
+        lines += [*_broken_in(runs), f"Run {last['run']}, seed {last['seed']}.", ""]
+        lines += _steps_told(last)
     return "\n".join(lines) + "\n"
 
 
@@ -157,6 +159,30 @@ def _controls_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
         for control in run.get("controls", ()):
             found.setdefault(str(control["with"]), []).append(str(control["decision"]))
     return found
+
+
+def _broken_in(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """In how many of several runs each promise was broken, and in how many of their controls."""
+    if len(runs) == 1:
+        return []
+    found: dict[str, list[set[str]]] = {}
+    for run in runs:
+        names = {_of_any(name, step) for step in run["taken"] for name in step.get("broken", ())}
+        found.setdefault("", []).append(names)
+        for control in run.get("controls", ()):
+            found.setdefault(f", with {control['with']}", []).append(set(control["broken"]))
+    told = []
+    for which, each in found.items():
+        counts = Counter(name for names in each for name in names)
+        words = [f"{name} {number} of {len(each)}" for name, number in counts.items()]
+        told += [f"Broken in these runs{which}: {', '.join(sorted(words))}.", ""] if words else []
+    return told
+
+
+def _of_any(name: str, step: Mapping[str, Any]) -> str:
+    """The name of a promise, without that of the member whose turn it was."""
+    member = f"{step['member']}_"
+    return f"MEMBER_{name.removeprefix(member)}" if name.startswith(member) else name
 
 
 def _way(one: Mapping[str, Any]) -> str:

@@ -95,6 +95,20 @@ def test_controls_and_all_that_was_broken_are_told() -> None:
     assert "2. s1 1.3.9 -> 1.4.7: exit 1" in page([said])
 
 
+def test_of_several_runs_the_page_says_in_how_many_each_promise_was_broken() -> None:
+    with_control = {"with": "keys as 1 leaves them", "decision": "NO-GO", "broken": ["links_heal"]}
+    first = no_go() | {"controls": [with_control]}
+    first["taken"][0]["broken"] = ["no_unexpected_exit", "s1_runs_1.4.7"]
+    second = no_go() | {"controls": [with_control | {"broken": []}]}
+    second["taken"][0] |= {"broken": ["s2_runs_1.4.7"], "member": "s2"}
+    text = page([first, second])
+    told = "MEMBER_runs_1.4.7 2 of 2, no_unexpected_exit 1 of 2"
+    assert f"Broken in these runs: {told}.\n" in text, "whoever's turn it was"
+    assert "Broken in these runs, with keys as 1 leaves them: links_heal 1 of 2.\n" in text
+    assert "Broken in" not in page([first]), "one run is told below"
+    assert "Broken in" not in page([record("GO"), record("GO")])
+
+
 def test_a_way_back_is_told_with_its_time() -> None:
     text = page([record("GO", upgraded(3, "s2", ways_back=CLOSED))])
     assert "way back 0.4 s after it: 2 -> 1 in 1.0 s" in text
