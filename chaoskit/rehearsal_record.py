@@ -18,7 +18,7 @@ from chaoskit.console import say
 from chaoskit.errors import ChaosError
 from chaoskit.recheck import REHEARSAL
 from chaoskit.rehearsal_plan import RehearsalPlan, StepKind, named
-from chaoskit.rehearsal_step import Exit, Move, Taken
+from chaoskit.rehearsal_taken import Exit, Move, Taken
 from chaoskit.rehearsal_words import Controlled, broken
 from chaoskit.rehearsal_words import decision as word_of
 from chaoskit.saved import read_document

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaoskit.rehearsal_plan import RehearsalPlan, RehearsalStep, StepKind, named
-from chaoskit.rehearsal_step import Taken, WayBack
+from chaoskit.rehearsal_taken import Taken, WayBack
 from chaoskit.system import System
 from chaoskit.verdict import Reason, Verdict, decide, leading
 

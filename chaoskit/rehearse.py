@@ -32,7 +32,8 @@ from chaoskit.rehearsal_plan import (
     next_members,
 )
 from chaoskit.rehearsal_route import RehearsalRequest
-from chaoskit.rehearsal_step import Stage, Taken
+from chaoskit.rehearsal_step import Stage
+from chaoskit.rehearsal_taken import Taken
 from chaoskit.rehearsal_words import (
     Controlled,
     broken,

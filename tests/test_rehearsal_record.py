@@ -11,7 +11,7 @@ import pytest
 
 from chaoskit.errors import UsageError
 from chaoskit.rehearsal_record import NAME, document, main, page, read
-from chaoskit.rehearsal_step import Exit, Move, Taken
+from chaoskit.rehearsal_taken import Exit, Move, Taken
 from tests.test_rehearsal_step import broken, verdict
 from tests.test_rehearsal_words import CLOSED, PLAN, upgraded
 

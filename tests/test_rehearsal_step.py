@@ -15,7 +15,8 @@ from chaoskit.experiment import Experiment
 from chaoskit.fault import NotEffective
 from chaoskit.rehearsal_plan import RehearsalStep, StepKind
 from chaoskit.rehearsal_route import RehearsalRequest
-from chaoskit.rehearsal_step import Exit, Move, Stage, Taken, WayBack
+from chaoskit.rehearsal_step import Stage
+from chaoskit.rehearsal_taken import Exit, Move, Taken, WayBack
 from chaoskit.rehearsed import Rehearsed
 from chaoskit.rundir import TestVerdict
 from chaoskit.verdict import Kind, Reason, Verdict

@@ -8,7 +8,7 @@ import pytest
 
 from chaoskit.rehearsal_plan import RehearsalStep, StepKind, make_plan
 from chaoskit.rehearsal_route import RehearsalRequest
-from chaoskit.rehearsal_step import Exit, Move, Taken
+from chaoskit.rehearsal_taken import Exit, Move, Taken
 from chaoskit.rehearsal_words import (
     Controlled,
     broken,
