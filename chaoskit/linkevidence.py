@@ -54,6 +54,18 @@ def _ask_patiently(cluster: Cluster, link: Link) -> Met:
     return cluster.wire.ask(link.source, link.target, timeout_s=timeout_s)
 
 
+def _ask_in_time(cluster: Cluster, link: Link) -> Met:
+    """
+    What a question meets whose silence is of the link: Undecided while an answer is as slow beside.
+
+    No longer than that: who gets no byte soon closes, and a close comes through where bytes do not.
+    """
+    usual = cluster.wire.ask_beside(link.target, timeout_s=ANSWER_TIMEOUT_S)
+    if usual.answered and usual.took_s > ANSWER_TIMEOUT_S / 2:
+        raise Undecided(f"neither there nor gone: beside {link.name} it was {usual}")
+    return cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
+
+
 def cannot_pass(cluster: Cluster, link: Link, shape: Shape) -> Probe:
     """
     Seen when a question of ours on the link meets what this shape does to it.
@@ -67,7 +79,7 @@ def cannot_pass(cluster: Cluster, link: Link, shape: Shape) -> Probe:
         return _told(present=met.kind is Outcome.REFUSED, gone=met.answered, detail=str(met))
 
     def unanswered() -> Sighting:
-        met = _ask_patiently(cluster, link)
+        met = _ask_in_time(cluster, link)
         return Sighting(not met.answered, str(met))
 
     look = refused if shape.disabled else lasting(unanswered)
@@ -78,7 +90,7 @@ def never_answered(cluster: Cluster, link: Link) -> Probe:
     """Seen when the link accepts a dial of ours and no byte ever comes back."""
 
     def look() -> Sighting:
-        met = _ask_patiently(cluster, link)
+        met = _ask_in_time(cluster, link)
         return _told(present=met.kind in _SILENT, gone=met.answered, detail=str(met))
 
     return Probe(f"an answer on {link.name}", lasting(look), link.name)

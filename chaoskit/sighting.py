@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from chaoskit.errors import ChaosError
 
 _LOOKS = 3
-_UNDECIDED = 3
+_UNDECIDED = 10
 
 
 class Undecided(ChaosError):

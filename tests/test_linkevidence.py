@@ -267,15 +267,26 @@ def test_what_is_as_late_beside_the_link_is_not_held_back_by_it(wired: Wired) ->
 
 
 @pytest.mark.parametrize("make", [partial(cannot_pass, shape=dropped()), never_answered])
-def test_silence_lasts_for_longer_than_an_answer_takes_beside_the_link(
+def test_silence_proves_nothing_while_an_answer_takes_as_long_beside_the_link(
     wired: Wired, make: Callable[[Cluster, Link], Probe]
 ) -> None:
     wired.meets = MET["timed_out"]
+    for beside, shown in (
+        (MET["answered"], True),
+        (replace(MET["answered"], took_s=0.2), None),
+        (MET["timed_out"], True),  # a node that does not answer at all has no say
+    ):
+        wired.meets_beside = beside
+        assert shows(make(wired.as_cluster, wired.link("n1>n2"))) is shown
+
+
+def test_a_refusal_is_waited_for_longer_than_an_answer_takes_beside_the_link(wired: Wired) -> None:
+    wired.meets = MET["refused"]
+    probe = cannot_pass(wired.as_cluster, wired.link("n1>n2"), refused())
     for usual_s, waited_s in ((0.001, 0.3), (0.2, 1.0)):
         wired.meets_beside = replace(wired.meets_beside, took_s=usual_s)
-        wired.asked.clear()
-        assert shows(make(wired.as_cluster, wired.link("n1>n2")))
-        assert [timeout_s for *_, timeout_s, _ in wired.asked] == [waited_s] * 3
+        assert shows(probe)
+        assert wired.asked[-1][2] == waited_s
 
 
 def test_a_close_is_late_from_the_delay_on(wired: Wired) -> None:
