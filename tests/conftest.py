@@ -30,7 +30,20 @@ def _light_children() -> Iterator[None]:
 
 TABLE = "table "
 """A property called `table NAME` is a line of the table NAME."""
-LONGEST_FIRST = ("test_rehearse", "test_toys", "test_demo", "test_matrix", "test_wheel")
+LONGEST_FIRST = (
+    "test_toys",
+    "test_rehearse",
+    "test_pytest_plugin",
+    "test_rows",
+    "test_toys_core",
+    "test_beacon_commands",
+    "test_demo",
+    "test_matrix",
+    "test_wheel",
+    "test_keeping",
+    "test_judges_on_a_model",
+    "test_report",
+)
 """Files that take 10 s or more of one worker, in tests that wait."""
 
 
