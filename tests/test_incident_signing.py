@@ -92,6 +92,32 @@ def test_who_refuses_is_no_excuse_where_others_could_do_without_it() -> None:
     assert found.excusable
 
 
+PAIRS = (("n1", "n2"), ("n3", "n4"), ("n5",))
+
+
+@pytest.mark.parametrize(
+    ("sides", "silent", "excusable"),
+    [
+        (PAIRS, "", False),
+        (PAIRS, "n5", True),  # who refuses nobody may have made one
+        ((("n1", "n2", "n3"), ("n4", "n5")), "", True),  # three are a threshold
+    ],
+)
+def test_sides_that_refuse_each_other_are_no_stall(
+    sides: Sequence[Sequence[str]], silent: str, *, excusable: bool
+) -> None:
+    tape = BeaconTape()
+    tape.level(1, 10)
+    for second in range(11, 31):
+        for side in sides:
+            for node in side:
+                others = [one for other in sides if other != side for one in other]
+                tape.sample(second - 0.7, node, 10, failing=others)
+                tape.events[-1].value["detail"]["denied"] = 0 if node == silent else second
+    (found,) = judged(CONTRIBUTES, tape)
+    assert found.excusable is excusable
+
+
 OTHERS = a_fault_in_one_network_leaves_the_others_on_time("default", bound_s=6)
 
 

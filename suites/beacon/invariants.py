@@ -30,6 +30,7 @@ from suites.beacon.readings import (
 
 _CLOCK_S = 0.05  # the history's own time is written to the millisecond
 _SETTLED_S = 1.5  # a partial signature under way, and facts that are recorded late
+_ASKED_WITHIN_S = 1.0  # a stretch as short as that may pass between two looks
 
 
 @safety
@@ -235,6 +236,7 @@ def no_round_without_a_threshold(history: History) -> Sequence[Violation]:
     Safety. Source: threshold signatures (Boldyreva 2003): fewer shares than the threshold sign
     nothing. "Can hear" is the permissive reading of chaoskit.quorate. Accused is a round that is
     newer than all that were shown until 1.5 s after such a stretch began, shown before it ended.
+    Evidence is a look in it, where what is left of it is a second or longer.
     """
     nodes_of(history)
     shown = rounds_of(history)
@@ -245,7 +247,7 @@ def no_round_without_a_threshold(history: History) -> Sequence[Violation]:
             from_s = start_s + _SETTLED_S
             if end_s <= from_s:
                 continue
-            tried = True
+            tried = tried or end_s - from_s >= _ASKED_WITHIN_S
             newest = max((one.number for one in shown if one.time_s <= from_s), default=0)
             within = [one for one in shown if from_s < one.time_s < end_s]
             seen = seen or bool(within)

@@ -18,7 +18,7 @@ from chaoskit.invariant import Invariant, Violation, safety
 from chaoskit.quorate import timelines
 from chaoskit.verdict import Kind
 from suites.beacon.punctuality import networks_keep_time
-from suites.beacon.readings import denied, failing, nodes_of, rounds_of
+from suites.beacon.readings import denied, failing, nodes_of, rounds_of, samples_of
 from suites.incidents.upgrades import moves_to, sights_of
 
 
@@ -88,7 +88,7 @@ def every_running_member_contributes(*, within_s: float) -> Invariant:
     Liveness. Source: threshold signatures: any threshold of members signs. Broken where a threshold
     ran, well and connected, and no new round was shown for longer than `within_s` seconds.
     Evidence is a round that was made while exactly a threshold ran: each of them has signed it.
-    No stall is to blame where one of exactly a threshold refused partial signatures meanwhile.
+    No stall is to blame where members refused so many partial signatures that none could be made.
     """
 
     def judge(history: History) -> Sequence[Violation]:
@@ -113,8 +113,25 @@ def every_running_member_contributes(*, within_s: float) -> Invariant:
 
 
 def _refuses(history: History, stand: Stand) -> bool:
-    """Whether a member that all others needed refused partials while they waited for a round."""
-    return stand.spare == 0 and any(denied(history, one, *stand.wait()) for one in stand.members)
+    """
+    Whether refusals alone explain that a round was waited for: by a member that all others needed,
+    or by each of them of so many that too few were left to make one.
+    """
+    from_s, to_s = stand.wait()
+    refusing = {one for one in stand.members if denied(history, one, from_s, to_s)}
+    if stand.spare == 0 and refusing:
+        return True
+    threshold = len(stand.members) - stand.spare
+    told = {one: samples_of(history, one, (from_s + to_s) / 2, to_s) for one in stand.members}
+
+    def taken(member: str) -> int:
+        """From how many a member may have taken partials in the end, itself among them."""
+        return sum(
+            one == member or not of or any(member not in failing(sample) for sample in of)
+            for one, of in told.items()
+        )
+
+    return all(one in refusing and taken(one) < threshold for one in stand.members)
 
 
 def _mute(history: History, stand: Stand) -> str:
