@@ -270,3 +270,13 @@ def test_nobody_asked_meanwhile_is_no_evidence() -> None:
     tape.state(20.0, "n1", "running")
     with pytest.raises(Inconclusive):
         judged(no_round_without_a_threshold, tape.history())
+
+
+def test_a_stretch_between_two_looks_needs_no_evidence() -> None:
+    tape = BeaconTape()
+    tape.level(1, 10)
+    for node in ("n1", "n2", "n3"):
+        tape.state(10.0, node, "stopped")
+    tape.state(12.0, "n1", "running")
+    tape.sample(12.5, "n1", 11)
+    assert judged(no_round_without_a_threshold, tape.history()) == []

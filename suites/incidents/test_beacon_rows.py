@@ -12,7 +12,7 @@ from typing import Any
 from chaoskit.artifacts import file_of
 from chaoskit.clock import monotonic
 from chaoskit.cluster import Cluster
-from chaoskit.errors import WaitTimedOut
+from chaoskit.errors import ChaosError, WaitTimedOut
 from chaoskit.fault import apply, inject
 from chaoskit.invariant import Invariant
 from chaoskit.liveness import recovered_within
@@ -231,9 +231,11 @@ def test_the_way_back_from_an_upgrade_is_open(chaos_cluster: Take, chaos_plan: P
     group.await_steady_state(timeout_s=20)
     if chaos_plan.inputs["remedy"] == "self-sign":
         where = f"{group.node('n1').placement().data}/{dealing.FOLDER}"
-        group.execute(
+        done = group.execute(
             "n1", "drand", "--as-release", old.label, "util", "self-sign", "--folder", where
         )
+        if done.exit_code:  # a real drand of the new release has not the old one in it
+            raise ChaosError(f"the old release's own command did not run: {done.stderr!r}")
     apply(Upgrade("n1", to=old.label), to=group, may_exit=True, asks=True)
     _await_up_or_down(group, "n1")
     await_decided(promise, on=group, timeout_s=_START_S + 1)
