@@ -217,6 +217,15 @@ def test_old_keys_are_loaded(chaos_cluster: Take, chaos_plan: Plan) -> None:
     group.check(promise, a_failing_or_repeated_command_never_changes_the_private_scalar)
 
 
+def _self_signed(group: Cluster, name: str, label: str) -> None:
+    """Have the member's identity signed by the command of an older release, which ours are, too."""
+    where = f"{group.node(name).placement().data}/{dealing.FOLDER}"
+    argv = ("drand", "--as-release", label, "util", "self-sign", "--folder", where)
+    done = group.execute(name, *argv)
+    if done.exit_code:  # a real drand has no older one in it
+        raise ChaosError(f"the command of {label} did not run beside {name}: {done.stderr!r}")
+
+
 def test_the_way_back_from_an_upgrade_is_open(chaos_cluster: Take, chaos_plan: Plan) -> None:
     """
     Goal: a member that was upgraded can go back to the release that it came from.
@@ -230,12 +239,7 @@ def test_the_way_back_from_an_upgrade_is_open(chaos_cluster: Take, chaos_plan: P
     apply(Upgrade("n1", to=chaos_plan.inputs["to"]), to=group)
     group.await_steady_state(timeout_s=20)
     if chaos_plan.inputs["remedy"] == "self-sign":
-        where = f"{group.node('n1').placement().data}/{dealing.FOLDER}"
-        done = group.execute(
-            "n1", "drand", "--as-release", old.label, "util", "self-sign", "--folder", where
-        )
-        if done.exit_code:  # a real drand of the new release has not the old one in it
-            raise ChaosError(f"the old release's own command did not run: {done.stderr!r}")
+        _self_signed(group, "n1", old.label)
     apply(Upgrade("n1", to=old.label), to=group, may_exit=True, asks=True)
     _await_up_or_down(group, "n1")
     await_decided(promise, on=group, timeout_s=_START_S + 1)
