@@ -16,7 +16,7 @@ from chaoskit.fault import NotEffective
 from chaoskit.rehearsal_plan import RehearsalStep, StepKind
 from chaoskit.rehearsal_route import RehearsalRequest
 from chaoskit.rehearsal_step import Stage
-from chaoskit.rehearsal_taken import Exit, Move, Taken, WayBack
+from chaoskit.rehearsal_taken import Move, WayBack
 from chaoskit.rehearsed import Rehearsed
 from chaoskit.rundir import TestVerdict
 from chaoskit.verdict import Kind, Reason, Verdict
@@ -24,7 +24,6 @@ from tests.tape import Tape
 from tests.test_rehearsal_plan import system
 
 STEP = RehearsalStep(2, StepKind.UPGRADE, "1", "2", turn=1)
-GOOD, BAD = Move("1", "2", 1.25), Move("1", "2", None, 2, '"panic: no"')
 
 
 def verdict(*reasons: Reason, test: str = "step 2") -> TestVerdict:
@@ -39,25 +38,6 @@ def broken(by: str = "no_unexpected_exit") -> TestVerdict:
 def way(planned: str, after_s: float, *, held: bool) -> WayBack:
     back = Move("2", "1", 1.0) if held else Move("2", "1", None, 1, "cannot go back")
     return WayBack(planned, after_s, back, Move("1", "2", 1.0))
-
-
-def test_a_move_says_how_it_went() -> None:
-    assert str(GOOD) == "1 -> 2 in 1.2 s"
-    assert str(BAD) == '1 -> 2: exit 2, "panic: no"'
-    assert str(Move("1", "2", None)) == "1 -> 2: does not serve"
-    assert GOOD.held
-    assert not BAD.held
-
-
-def test_a_member_is_back_when_it_serves_and_nobody_ended() -> None:
-    taken = Taken(STEP, "a", "", verdict(), GOOD)
-    assert taken.passed
-    assert taken.back
-    assert not replace(taken, move=BAD).back
-    gone = Exit("b", 1.0, 2, '"panic"')
-    assert not replace(taken, exits=(gone,)).back
-    assert str(gone) == 'b exited by itself at 1.0 s, code 2, "panic"'
-    assert not replace(taken, verdict=broken()).passed
 
 
 @pytest.mark.parametrize(("state", "proved"), [("running", ["a"]), ("exited", [])])
