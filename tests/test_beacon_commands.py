@@ -233,7 +233,7 @@ def test_a_daemon_stops_when_it_is_told_to(release: str, tmp_path: Path) -> None
         done = drand(release, "stop", "--control", one.control)
         assert done.code == 0
         assert done.text.splitlines()[1] == "drand daemon stopped correctly. Bye."
-        assert one.process.wait(10) == 0
+        assert one.process.wait(START_S) == 0
     gone = drand(release, "stop", "--control", one.control)
     assert gone.code == 1
     assert "error stopping drand daemon: rpc error: code = Unavailable" in gone.text
@@ -250,14 +250,14 @@ def test_a_signal_stops_it_too_and_keys_are_loaded_while_it_runs(tmp_path: Path)
         assert made.text.endswith("Beacon process [more] was loaded on drand.\n")
         assert drand(V2, "util", "status", "--id", "more", "--control", one.control).code == 0
         one.process.send_signal(signal.SIGTERM)
-        assert one.process.wait(10) == 0
+        assert one.process.wait(START_S) == 0
 
 
 def test_one_peer_down_is_seen_as_recorded(tmp_path: Path) -> None:
     surface = SURFACES[V2]
     with network(surface, tmp_path) as members:
         members[2].process.send_signal(signal.SIGKILL)
-        members[2].process.wait(10)
+        members[2].process.wait(START_S)
         down = awaited(surface, members[0], "Running: true")
         assert shape(down) == shape(recorded_line(V2, "util-status-one-down").text)
         wanted = f'error_sending_partial{{address="{members[2].address}",beaconID="default"}} 1'
