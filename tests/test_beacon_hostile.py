@@ -295,6 +295,8 @@ def test_a_flood_of_partials_keeps_nobody_from_a_round(attacked: Attacked) -> No
     Hundreds at once over several connections, genuine points of another round, so that each is
     verified. The round's time comes while they wait, and it needs the partial of every member.
     (Beyond a thousand calls that nobody has taken up yet gRPC drops what comes, whoever sent it.)
+    A member sends its partial once and gives it five seconds: so many that a machine of a seventh
+    of the speed has looked at them all by then.
     """
     _, share = attacked.members.dealt.members[1]
     scheme = attacked.members.dealt.group.scheme
