@@ -9,10 +9,10 @@ Rules, after "In search of an understandable consensus algorithm" (Ongaro, Ouste
 * An entry is agreed when a majority holds it and its term is the leader's own; an operation is
   answered when its entry is agreed, reads too, so that all are linearizable.
 * There are no heartbeats and no election timers. A node that holds a client's operation and knows
-  no leader it can reach starts an election; who is asked for its vote by a node whose log is
-  behind its own, which cannot win, starts one too; a leader sends entries when operations come,
-  when a follower's reply shows that it lacks some, and while operations wait. LINGER_S after the
-  last operation ended or came the core asks for no tick any more, so an idle cluster is silent.
+  no leader it can reach starts an election; so does one that reaches none and is asked for its vote
+  by a node whose log is behind; a leader sends entries when operations come, when a follower's
+  reply shows that it lacks some, and while operations wait. LINGER_S after the last operation ended
+  or came the core asks for no tick any more, so an idle cluster is silent.
 * A trial vote comes before a vote, so that a node that was cut off does not disturb the others. It
   is refused, with the leader's name, by whoever knows a leader that the candidate has not tried.
 * What is answered "refused" had no effect and never will; whatever else did not end is "unknown".
@@ -94,9 +94,7 @@ class Core:
 
     def status(self) -> Mapping[str, Any]:
         """What the node says of itself."""
-        height = self._durable.agreed
-        if self.behaviour.takes_begun_for_done:
-            height = self._log.last
+        height = self._log.last if self.behaviour.takes_begun_for_done else self._durable.agreed
         return {
             "role": self.role,
             "leader": self.leader,
@@ -211,8 +209,7 @@ class Core:
 
     def _follow(self, leader: str) -> None:
         self.leader = leader
-        self._candidacy.election = None
-        self._leadership = None
+        self._candidacy.election = self._leadership = None
         waits, self._waiting.appended = self._waiting.appended, {}
         for wait in waits.values():
             self._answer(wait, Outcome.UNKNOWN, {"error": "the leader changed"})
@@ -264,8 +261,8 @@ class Core:
     # Elections: only while an operation is held, here or where none can win, and no leader known.
 
     def _stands(self) -> bool:
-        urged = self._now_s < self._candidacy.urged_until_s
-        return not self.leader and (bool(self._waiting.held) or urged)
+        wanted = bool(self._waiting.held) or self._now_s < self._candidacy.urged_until_s
+        return wanted and not self.leader
 
     def _campaign(self) -> None:
         if not self._stands():
@@ -274,16 +271,22 @@ class Core:
             self._round(trial=True)
 
     def _round(self, *, trial: bool) -> None:
-        term = self._durable.term + 1
         if not trial:
-            self._durable.term, self._durable.vote = term, self.name
-            self._keep("term", term, self.name)
+            self._durable.term, self._durable.vote = self._durable.term + 1, self.name
+            self._keep("term", self._durable.term, self.name)
         election = self._candidacy.round(self.number(), self.name, self._now_s, trial=trial)
-        last, lost = self._log.last, tuple(self._candidacy.lost)
-        ballot = Ballot(election.number, term, last, self._log.term(last), trial, lost)
-        for other in self.others:
-            self._send(other, ballot)
+        ballot = self._candidacy.ballot(election.number, self._durable, trial=trial)
+        self._effects += [Send(other, ballot) for other in self.others]
         self._count()
+
+    def _stand_instead(self, source: str) -> None:
+        self._candidacy.urge(self._now_s)
+        if self.leader == source:
+            self._lose(source)
+        elif self.leader:  # asked, too: one that does not answer is lost
+            self._send(
+                self.leader, self._candidacy.ballot(self.number(), self._durable, trial=True)
+            )
 
     def _count(self) -> None:
         election = self._candidacy.election
@@ -312,8 +315,7 @@ class Core:
             if self.leader not in {"", source, *ballot.lost}:
                 leader = self.leader
             elif not granted and self.leader != self.name:
-                self._candidacy.urge(self.leader, self._now_s)
-                self.leader = ""
+                self._stand_instead(source)
             granted = granted and ballot.term > self._durable.term
             granted = granted and not leader and self.leader != self.name
         else:

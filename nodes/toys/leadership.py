@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from nodes.toys.log import Durable
-from nodes.toys.messages import Append, AppendReply, Fit
+from nodes.toys.messages import Append, AppendReply, Ballot, Fit
 
 ENTRIES_AT_ONCE = 256
 DIVERGED_PAUSE_S = 0.3
@@ -53,16 +53,21 @@ class Candidacy:
         self.lost.add(leader)
         self.hesitate(now_s)
 
-    def urge(self, leader: str, now_s: float) -> None:
-        """Stand as long as one round of votes may take; go by `leader` ("" for none) no more."""
+    def urge(self, now_s: float) -> None:
+        """Stand as long as one round of votes may take, if no leader is known by then."""
         self.urged_until_s = now_s + ROUND_S[1]
-        self.lose(leader, now_s)
+        self.hesitate(now_s)
 
     def round(self, number: int, name: str, now_s: float, *, trial: bool) -> Election:
         """Begin a round, with the node's own vote."""
         self.next_round_s = now_s + self.random.uniform(*ROUND_S)
         self.election = Election(number, trial, {name})
         return self.election
+
+    def ballot(self, number: int, durable: Durable, *, trial: bool) -> Ballot:
+        """The question for a vote in the term that began with it, or, in a trial, in the next."""
+        log, term = durable.log, durable.term + trial
+        return Ballot(number, term, log.last, log.term(log.last), trial, tuple(self.lost))
 
 
 @dataclass(slots=True)
