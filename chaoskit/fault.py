@@ -11,7 +11,8 @@ change, which has no way back). Refuses: a fault without evidence. Each injectio
   which a probe looks, after that one's.
 
 The order matters. A probe leaves packets of its own, so the counters' zero is read after the probe
-that saw the fault, and their end before the probe that sees it again.
+that saw the fault, and their end before the probe that sees it again. A counter that no probe moves
+has its zero from before the fault.
 """
 
 from __future__ import annotations
@@ -241,7 +242,7 @@ def inject(fault: Fault, *, into: Cluster, may_exit: bool = False) -> Iterator[I
             effective = _record_onset(cluster, number, witness, begun_s)
             cluster.wire.survey(nodes)
         cluster.meters.open_faults += 1
-        zero = tuple(meter.read() for meter in witness.meters)
+        zero = tuple(meter.first() for meter in witness.meters)
         if not effective:
             raise NotEffective(
                 f"{type(fault).__name__} on {', '.join(nodes)} was injected, but no probe saw it"

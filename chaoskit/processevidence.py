@@ -209,4 +209,8 @@ def delayed_calls(node: Node, operation: Operation) -> Meter:
 def refused_calls(node: Node) -> Meter:
     """Calls of the node's own user that were refused for lack of space."""
     storage, owner = node.storage, node.owner
-    return Meter(f"refused writes at {node.name}", lambda: storage.counters().total(owner).refused)
+
+    def read() -> int:
+        return storage.counters().total(owner).refused
+
+    return Meter(f"refused writes at {node.name}", read, zero=read())

@@ -71,7 +71,18 @@ def lasting(look: Callable[[], Sighting]) -> Callable[[], Sighting]:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A counter that only the system's own traffic or work moves; `read` never goes back."""
+    """
+    A counter that only the system's own traffic or work moves; `read` never goes back.
+
+    `zero`: what it read before the fault, where no look of ours moves it: what met the fault before
+    we had seen it counts then, too (who ends at his first refused write has no second one). None:
+    it is read once we have looked.
+    """
 
     name: str
     read: Callable[[], int]
+    zero: int | None = None
+
+    def first(self) -> int:
+        """What it counts from, now that the fault was seen."""
+        return self.read() if self.zero is None else self.zero

@@ -271,4 +271,15 @@ def test_full_is_a_write_that_was_refused(stored: Node) -> None:
 
 def test_meters_count_the_nodes_own_calls_alone(stored: Node) -> None:
     assert delayed_calls(stored, Operation.FSYNC).read() == 4
-    assert refused_calls(stored).read() == 4, "over all operations"
+    refused = refused_calls(stored)
+    assert refused.read() == 4, "over all operations"
+    assert refused.first() == 4
+
+
+def test_a_write_that_is_refused_before_the_fault_was_seen_is_felt(stored: Node) -> None:
+    refused = refused_calls(stored)
+    disk = cast("Any", stored.storage)
+    counted = disk.counters
+    disk.counters = lambda: SimpleNamespace(total=lambda _: SimpleNamespace(refused=5))
+    assert (refused.first(), refused.read()) == (4, 5)
+    disk.counters = counted
