@@ -174,8 +174,8 @@ def _ask_beside(probe: Probe, hello: _Hello) -> Serving | None:
     """Ask in plaintext while a hello waits; None once there is something to read for the hello."""
     try:
         connection = probe.dial()
-        probe.send(connection, PLAIN_REQUEST, probe.ends_s)
         asked_s = monotonic()
+        probe.send(connection, PLAIN_REQUEST, probe.ends_s)
         probe.readable([hello.connection, connection], probe.ends_s)
         if probe.readable([hello.connection], 0):
             return None
