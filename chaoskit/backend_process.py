@@ -44,6 +44,7 @@ from chaoskit.toxiproxy import server_binary
 T = TypeVar("T")
 
 _EXIT_TIMEOUT_S = 10.0
+_BEGIN_TIMEOUT_S = 10.0
 _READY_TIMEOUT_S = 10.0
 _EXECUTE_TIMEOUT_S = 60.0
 _TAIL_POLL_S = 0.05
@@ -240,6 +241,13 @@ class ProcessBackend:
                 raise ChaosError(f"cannot start {executable}: {error.strerror}") from error
         with suppress(ChaosError):  # it has ended already; whoever watches it asks for the code
             self._journal.made(identity, process.pid)
+        # It was told to be its program a moment before the kernel can say with which arguments.
+        wait_until(
+            lambda: proc.command_line(process.pid) or process.poll() is not None or None,
+            what=f"{executable} to begin",
+            timeout_s=_BEGIN_TIMEOUT_S,
+            poll_s=0.001,
+        )
         return process
 
     def _environment(self) -> dict[str, str]:

@@ -93,10 +93,12 @@ def sees(pid: int, path: str) -> bytes:
 
 
 def command_line(pid: int) -> tuple[str, ...]:
-    """The argv of a process; empty when it is gone."""
+    """The argv of a process; empty when it is gone, or still becomes its program (execve(2))."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
+        return ()
+    if not raw:
         return ()
     return tuple(part.decode(errors="replace") for part in raw.rstrip(b"\0").split(b"\0"))
 

@@ -121,12 +121,12 @@ def speaking_first(connection: socket.socket) -> None:
     until_closed(connection)
 
 
-def plaintext_only(on_hello: Handler) -> Handler:
+def plaintext_only(on_hello: Handler, answer: bytes = HTTP_ANSWER) -> Handler:
     """Answers plaintext; a TLS hello is left to `on_hello`."""
 
     def handler(connection: socket.socket) -> None:
         first = connection.recv(1, socket.MSG_PEEK)
-        (on_hello if first[:1] == bytes([CLIENT_HELLO]) else saying(HTTP_ANSWER))(connection)
+        (on_hello if first[:1] == bytes([CLIENT_HELLO]) else saying(answer))(connection)
 
     return handler
 
@@ -397,8 +397,10 @@ def test_a_tls_server_that_was_paused_is_not_called_plaintext(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_tls_over_a_slow_link_is_not_called_plaintext(authority: Authority, tmp_path: Path) -> None:
-    """Every answer takes longer than a third of the time, that to a plain GET too."""
+def test_tls_over_a_slow_link_is_not_called_plaintext(
+    authority: Authority, tmp_path: Path, later: Later
+) -> None:
+    """Every answer takes a third of the time, that to a plain GET too."""
     tls = over_tls(server_context(authority.issue(["n1"], []), tmp_path))
     asked, greeted = threading.Event(), threading.Event()
 
@@ -408,6 +410,7 @@ def test_tls_over_a_slow_link_is_not_called_plaintext(authority: Authority, tmp_
             greeted.set()
             tls(connection)
         else:
+            later.by_s += LONG_S / 3  # on the clock of the probe
             asked.set()
             assert greeted.wait(LONG_S)
             saying(HTTP_ANSWER)(connection)
@@ -475,7 +478,7 @@ def test_tls_that_came_back_meanwhile_is_not_called_plaintext(
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("on_hello", [closing, silent])
 def test_a_server_that_answers_plaintext_with_an_alert_is_tls(on_hello: Handler) -> None:
-    with serving(on_hello, saying(bytes.fromhex("1503010002020a")), on_hello) as server:
+    with serving(plaintext_only(on_hello, bytes.fromhex("1503010002020a"))) as server:
         seen = looked(server)
     assert (seen.kind, seen.reason) == (Outcome.TLS, Distrust.OTHER)
 

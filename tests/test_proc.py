@@ -36,6 +36,7 @@ def test_a_zombie_is_not_alive(child: subprocess.Popen[bytes]) -> None:
     os.kill(grandchild, signal.SIGKILL)
     clock.wait_until(lambda: not proc.alive(child.pid), what="the shell's end", timeout_s=30)
     assert proc.start_time(child.pid) is not None, "it is there still, as a zombie"
+    assert proc.command_line(child.pid) == ()
     child.wait(5)
     assert proc.start_time(child.pid) is None
 

@@ -22,7 +22,7 @@ from chaoskit.sweep import remove_run
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 CHILD = """
-import os, signal, subprocess, sys
+import os, select, signal, subprocess, sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from chaoskit import reaper
@@ -48,6 +48,11 @@ def make(written):
 
 def ready():
     print(os.getpid(), flush=True)
+
+def await_signal():
+    # A signal that comes right before a read() begins would be handled when that ends: never.
+    while not select.select([sys.stdin], [], [], 0.05)[0]:
+        pass
 """
 
 WATCHED = """
@@ -55,7 +60,7 @@ written = Journal(run, folder=state)
 keeper = reaper.watch(written)
 make(written)
 ready()
-sys.stdin.read()
+await_signal()
 """
 
 
@@ -353,13 +358,13 @@ with reaper.watched(run, folder=state, timeout_s=60.0) as written:
     folder, child = make(written)
     try:
         ready()
-        sys.stdin.read()
+        await_signal()
     finally:
         child.kill()
         child.wait()
         written.removed(Kind.PROCESS, "n1")
         ready()
-        sys.stdin.read()
+        await_signal()
         (folder / "file").unlink()
         folder.rmdir()
         written.removed(Kind.FOLDER, str(folder))
