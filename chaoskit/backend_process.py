@@ -14,18 +14,16 @@ told apart from them on faulty storage.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import select
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +36,7 @@ from chaoskit.journal import Journal
 from chaoskit.loopback import API_PORT, free_prefix, process_layout
 from chaoskit.ownership import Kind
 from chaoskit.packets import Traffic
-from chaoskit.system import Release, System
+from chaoskit.programs import executable_of, program_digest
 from chaoskit.toxiproxy import server_binary
 
 T = TypeVar("T")
@@ -49,58 +47,6 @@ _READY_TIMEOUT_S = 10.0
 _EXECUTE_TIMEOUT_S = 60.0
 _TAIL_POLL_S = 0.05
 _CHUNK_BYTES = 65536
-
-
-def program_digest(argv: Sequence[str], *, project: Path) -> str:
-    """
-    SHA-256 of what `argv` runs: the sources of the package after `python3 -m`, found in `project`,
-    else the bytes of the executable.
-    """
-    package = project.joinpath(*argv[2].split(".")) if argv[1:2] == ["-m"] else None
-    digest = hashlib.sha256()
-    if package is not None and package.is_dir():
-        for path in sorted(package.rglob("*.py")):
-            digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
-    else:
-        with _executable(argv).open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    return f"sha256:{digest.hexdigest()}"
-
-
-def _executable(argv: Sequence[str]) -> Path:
-    """What is started for argv[0]: `python3` is the interpreter that runs chaoskit."""
-    found = sys.executable if argv[0] == "python3" else shutil.which(argv[0])
-    if not found:
-        raise ChaosError(f"{argv[0]} is not on the PATH: the process backend cannot start it")
-    return Path(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """
-    What a Workshop asks of images, answered where there are none.
-
-    `own`: a person's own executables, by (system, release).
-    """
-
-    own: Mapping[tuple[str, str], str] = field(default_factory=dict)
-
-    def reference(self, system: System, release: Release) -> str:
-        """
-        What runs in the place of a command's first word, as one line for a shell.
-
-        Empty where neither a person nor the release says: that word is the program then.
-        """
-        own = self.own.get((system.name, release.label))
-        return shlex.join(release.program if own is None else (own,))
-
-    def digest(self, _: str) -> str:
-        """Raises NotApplicable: only a started node has a digest here."""
-        raise NotApplicable(
-            "the process backend has no images that could be told apart, so there is nothing to "
-            "upgrade; use --chaos-backend docker"
-        )
 
 
 @dataclass(slots=True)
@@ -223,7 +169,7 @@ class ProcessBackend:
     ) -> subprocess.Popen[bytes]:
         """A process of its own session: neither Ctrl-C nor our end reaches it unasked."""
         identity = f"{self._name}-{name}"
-        executable = _executable(argv)
+        executable = executable_of(argv)
         self._journal.will_create(Kind.PROCESS, identity)
         with output.open("ab") as file:
             try:
@@ -243,7 +189,7 @@ class ProcessBackend:
             self._journal.made(identity, process.pid)
         # It was told to be its program a moment before the kernel can say with which arguments.
         wait_until(
-            lambda: proc.command_line(process.pid) or process.poll() is not None or None,
+            lambda: proc.command_line(process.pid) or process.poll() is not None,
             what=f"{executable} to begin",
             timeout_s=_BEGIN_TIMEOUT_S,
             poll_s=0.001,
@@ -328,7 +274,7 @@ class ProcessBackend:
         try:
             done = subprocess.run(
                 argv,
-                executable=_executable(argv),
+                executable=executable_of(argv),
                 cwd=self._project,
                 env=self._environment() | dict(spec.environment_at(str(spec.clock))),
                 stdin=subprocess.DEVNULL,

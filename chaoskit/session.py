@@ -20,7 +20,7 @@ from random import Random
 from chaoskit import clock, journal, reaper, report
 from chaoskit.backend import Backend
 from chaoskit.backend_docker import DockerBackend
-from chaoskit.backend_process import ProcessBackend, Programs
+from chaoskit.backend_process import ProcessBackend
 from chaoskit.calibration import Calibration, calibrate
 from chaoskit.cluster import Cluster
 from chaoskit.engine import Engine
@@ -31,6 +31,7 @@ from chaoskit.images import Images, parse_image_options
 from chaoskit.journal import Journal
 from chaoskit.moment import own_second
 from chaoskit.plan import Plan, executed
+from chaoskit.programs import Programs
 from chaoskit.provision import Workshop
 from chaoskit.redaction import Redactor
 from chaoskit.rundir import RunFolder, TestVerdict, create_run

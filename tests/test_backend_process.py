@@ -16,16 +16,13 @@ import pytest
 
 from chaoskit import clock, identity, proc
 from chaoskit.backend import ProcessSpec
-from chaoskit.backend_process import (
-    ProcessBackend,
-    Programs,
-    program_digest,
-)
+from chaoskit.backend_process import ProcessBackend
 from chaoskit.cluster import Cluster
 from chaoskit.errors import ChaosError, NotApplicable
 from chaoskit.fault import apply, inject
 from chaoskit.journal import Journal, read
 from chaoskit.ownership import Kind, mark
+from chaoskit.programs import Programs, program_digest
 from chaoskit.session import Choices, Session, open_session
 from chaoskit.setting import Setting
 from chaoskit.system import Release

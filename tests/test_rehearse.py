@@ -119,6 +119,7 @@ def test_the_toys_go_forward_and_all_the_way_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.nightly
 @pytest.mark.timeout(240)
 def test_two_of_five_go_at_once_and_all_the_way_back(tmp_path: Path) -> None:
     lines: list[str] = []
