@@ -58,6 +58,7 @@ def test_a_key_generated_beside_a_member_costs_no_round(beacon: Cluster) -> None
     beacon.check(recovered_within(20))
 
 
+@pytest.mark.nightly
 @_IMAGES
 @pytest.mark.chaos(release="v1.5.8")
 def test_one_left_behind_is_still_counted_on(beacon: Cluster) -> None:

@@ -34,6 +34,7 @@ def test_one_bad_link_costs_no_majority(etcd: Cluster, fault: Fault) -> None:
     etcd.check(recovered_within(20))
 
 
+@pytest.mark.nightly
 def test_an_uneven_link_costs_no_majority(etcd: Cluster) -> None:
     """
     Goal: a link whose delay changes every few seconds costs neither progress nor the leader.
