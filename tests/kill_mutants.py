@@ -8,6 +8,7 @@ fails. A patch that no longer applies is a failure too. Prints a table; exit cod
 
 from __future__ import annotations
 
+import compileall
 import importlib
 import multiprocessing
 import os
@@ -32,7 +33,9 @@ _PATCHES = _ROOT / "tests" / "mutants"
 _CODE = ("chaoskit", "faults", "nodes", "suites", "tests")
 _TIMEOUT_S = 300.0  # of a process that takes what others leave of the cores
 _SIDE_BY_SIDE = 4  # of two cores: the tests wait for half their time
-_OPTIONS = ("-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore:Module already imported")
+# What costs a process time that only looks whether a test fails: why it does is of no interest.
+_WITHOUT = ("cacheprovider", "xdist", "unraisableexception")
+_OPTIONS = ("--assert=plain", *(f"-pno:{name}" for name in _WITHOUT))
 _FAILED = 1  # pytest: tests were run, and some failed; 2 and more: they could not be run
 _LIBRARIES = ("blspy", "cryptography.x509", "docker", "grpc.aio", "hypothesis.stateful")
 """Imported once and forked with each child: what no patch changes is not loaded 150 times."""
@@ -130,12 +133,17 @@ def ended(running: list[Run]) -> Iterator[Run]:
             yield run
 
 
-def copy(tree: Path) -> None:
-    """The code and its configuration, without what runs and tools left behind."""
+def copies(folder: Path) -> list[Path]:
+    """So many copies of the code and its configuration, compiled once."""
+    trees = [folder / str(number) for number in range(_SIDE_BY_SIDE)]
+    ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     for name in _CODE:
-        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-        shutil.copytree(_ROOT / name, tree / name, ignore=ignored)
-    shutil.copy(_ROOT / "pyproject.toml", tree)
+        shutil.copytree(_ROOT / name, trees[0] / name, ignore=ignored)
+        compileall.compile_dir(trees[0] / name, quiet=2)
+    shutil.copy(_ROOT / "pyproject.toml", trees[0])
+    for tree in trees[1:]:
+        shutil.copytree(trees[0], tree)
+    return trees
 
 
 def failed_unchanged(trees: list[Path], tests: list[str]) -> str:
@@ -157,6 +165,20 @@ def changed(tree: Path, mutant: Mutant, *how: str) -> bool:
     return subprocess.run(command, cwd=tree, check=False).returncode == 0
 
 
+def taken_back(tree: Path, mutant: Mutant) -> bool:
+    """
+    Take a patch back; whether git could. A file that is as before is as old as before, too: what
+    was compiled of it holds.
+    """
+    if not changed(tree, mutant, "--reverse"):
+        return False
+    for line in mutant.path.read_text().splitlines():
+        if line.startswith("+++ b/"):
+            name = line.removeprefix("+++ b/")
+            shutil.copystat(_ROOT / name, tree / name)
+    return True
+
+
 def outcomes(wanted: list[Mutant], trees: list[Path]) -> Iterator[tuple[Mutant, str]]:
     """What became of each mutant, as they end; the copies are as before afterwards."""
     waiting, free = list(reversed(wanted)), list(trees)
@@ -173,7 +195,7 @@ def outcomes(wanted: list[Mutant], trees: list[Path]) -> Iterator[tuple[Mutant, 
         for run in list(ended(list(running))):
             mutant = running.pop(run)
             passed = run.passed()
-            if not changed(run.tree, mutant, "--reverse"):
+            if not taken_back(run.tree, mutant):
                 raise RuntimeError(f"{mutant.path} cannot be taken back: its test changed the code")
             free.append(run.tree)
             # A test is to end by itself, whatever it finds.
@@ -186,9 +208,7 @@ def main() -> int:
     for name in _LIBRARIES:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        trees = [Path(folder) / str(number) for number in range(_SIDE_BY_SIDE)]
-        for tree in trees:
-            copy(tree)
+        trees = copies(Path(folder))
         failed = failed_unchanged(trees, sorted({mutant.test for mutant in wanted}))
         if failed:
             sys.stdout.write(f"{failed}\nnamed tests fail without any mutant: mend them first\n")
