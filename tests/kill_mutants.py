@@ -52,7 +52,10 @@ class Mutant:
 
 
 def mutants(names: list[str]) -> list[Mutant]:
-    """The mutants of these names, all for none. Raises ValueError for a patch without a test."""
+    """The mutants of these names, all for none. Raises ValueError for none, or one without test."""
+    unknown = sorted(name for name in names if not (_PATCHES / f"{name}.patch").is_file())
+    if unknown:
+        raise ValueError(f"no patch in {_PATCHES} is called {', '.join(unknown)}")
     found = []
     for path in sorted(_PATCHES.glob("*.patch")):
         if names and path.stem not in names:
