@@ -35,6 +35,8 @@ from chaoskit import identity, mounts
 from chaoskit.errors import ChaosError, UsageError
 from chaoskit.identity import Identity
 from chaoskit.ownership import (
+    JOURNAL_LABEL,
+    JOURNAL_VARIABLE,
     KEEPER_LABEL,
     KEEPER_VARIABLE,
     OWNER_LABEL,
@@ -135,6 +137,7 @@ class Journal:
     def labels(self, role: str) -> dict[str, str]:
         """The labels of an object of the engine; `role` says what it is to the cluster."""
         labels = {RUN_LABEL: self.run, OWNER_LABEL: str(self.owner), ROLE_LABEL: role}
+        labels[JOURNAL_LABEL] = str(self.path.absolute())
         if self.keeper is not None:
             labels[KEEPER_LABEL] = str(self.keeper)
         return labels
@@ -142,6 +145,7 @@ class Journal:
     def environment(self) -> dict[str, str]:
         """What to add to the environment of every process that is started on this host."""
         marks = {RUN_VARIABLE: self.run, OWNER_VARIABLE: str(self.owner)}
+        marks[JOURNAL_VARIABLE] = str(self.path.absolute())
         if self.keeper is not None:
             marks[KEEPER_VARIABLE] = str(self.keeper)
         return marks
@@ -300,6 +304,14 @@ def _fold(
         case other:
             raise ValueError(f"unknown op {other!r}")
     return record
+
+
+def kept_until(run: str, path: Path) -> datetime | None:
+    """When the time to live of `run` ends by the journal that labels or marks name; None if not."""
+    if path.name != f"{run}{_SUFFIX}" or not path.is_file():
+        return None
+    record = read(path)
+    return record.kept_until if record else None
 
 
 def read_all(folder: Path) -> list[Record]:

@@ -26,10 +26,12 @@ from chaoskit.identity import Identity
 RUN_LABEL = "chaoskit.run"
 OWNER_LABEL = "chaoskit.owner"
 KEEPER_LABEL = "chaoskit.keeper"
+JOURNAL_LABEL = "chaoskit.journal"
 ROLE_LABEL = "chaoskit.role"
 RUN_VARIABLE = "CHAOSKIT_RUN"
 OWNER_VARIABLE = "CHAOSKIT_OWNER"
 KEEPER_VARIABLE = "CHAOSKIT_KEEPER"
+JOURNAL_VARIABLE = "CHAOSKIT_JOURNAL"
 
 _RUN_SHAPE = re.compile(r"[a-z0-9][a-zA-Z0-9-]{1,62}")
 

@@ -6,14 +6,15 @@ lives, or may live where we cannot see it; one whose time to live is not over; a
 labels that are not complete. What is removed, and how, is `removal`'s.
 
 A run is known by its journal, by the labels of its objects on the engine, or by both. The journal
-says more (mounts, rules, folders, the time to live); without it labels and marks must do.
+says more (mounts, rules, folders); without it labels and marks must do. These name the journal, so
+that a run of somebody else's, with his journals elsewhere, has its time to live as well.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from chaoskit.errors import EngineFailed, UsageError
 from chaoskit.identity import Identity, Standing
 from chaoskit.journal import Record
 from chaoskit.ownership import (
+    JOURNAL_LABEL,
+    JOURNAL_VARIABLE,
     KEEPER_LABEL,
     KEEPER_VARIABLE,
     OWNER_LABEL,
@@ -98,13 +101,14 @@ class _Run:
     A run as far as it can be known: by its journal, by labels of objects, by marks of processes.
 
     `owners` are the processes that may still need it, keepers included; `strange` names what
-    carries its label and is not as chaoskit makes it.
+    carries its label and is not as chaoskit makes it; `kept_until` ends its time to live.
     """
 
     name: str
     record: Record | None
     owners: tuple[Identity, ...]
     strange: tuple[str, ...]
+    kept_until: datetime | None
 
 
 def sweep(folder: Path, connect: Callable[[], Objects] | None, *, lock_timeout_s: float) -> Report:
@@ -149,7 +153,8 @@ def remove_run(run: str, folder: Path, connect: Callable[[], Objects] | None) ->
             if found.name != run:
                 continue
             keeper = found.record.keeper if found.record else None
-            at_work = _why_spared(replace(found, record=None), clock.utc_now(), apart_from=keeper)
+            mine = replace(found, kept_until=None)
+            at_work = _why_spared(mine, clock.utc_now(), apart_from=keeper)
             if at_work:
                 raise UsageError(f"run {run} cannot be removed: {at_work}")
             return _clear(found, engine)
@@ -202,26 +207,48 @@ def _runs(records: Sequence[Record], listed: Sequence[EngineObject]) -> list[_Ru
     journals = {record.run: record for record in records}
     owners: dict[str, list[Identity]] = {name: [] for name in journals}
     strange: dict[str, list[str]] = {}
+    elsewhere: dict[str, set[Path]] = {}
     for record in records:
         owners[record.run] += [one for one in (record.owner, record.keeper) if one is not None]
     claims = [
-        (f"{one.kind} {one.name}", one.name, _claim(one.labels, RUN_LABEL, _LABELS))
+        (
+            f"{one.kind} {one.name}",
+            one.name,
+            _claim(one.labels, RUN_LABEL, _LABELS),
+            one.labels.get(JOURNAL_LABEL),
+        )
         for one in listed
     ] + [
-        (f"process {process.pid}", f"chaoskit-{claim[0]}", claim)
+        (f"process {process.pid}", f"chaoskit-{claim[0]}", claim, pairs.get(JOURNAL_VARIABLE))
         for process, marks in identity.marked_any("CHAOSKIT_").items()
-        if (claim := _claim(_pairs(marks), RUN_VARIABLE, _VARIABLES))[0]
+        if (claim := _claim(pairs := _pairs(marks), RUN_VARIABLE, _VARIABLES))[0]
     ]
-    for thing, called, (run, claimed) in claims:
+    for thing, called, (run, claimed), written in claims:
         known = owners.setdefault(run, [])
         if claimed and names(run, called):
             known += claimed
+            if written and run not in journals:
+                elsewhere.setdefault(run, set()).add(Path(written))
         else:
             strange.setdefault(run, []).append(thing)
     return [
-        _Run(run, journals.get(run), tuple(dict.fromkeys(known)), tuple(strange.get(run, ())))
+        _Run(
+            run,
+            journals.get(run),
+            tuple(dict.fromkeys(known)),
+            tuple(strange.get(run, ())),
+            _kept_until(run, journals.get(run), elsewhere.get(run, set())),
+        )
         for run, known in sorted(owners.items())
     ]
+
+
+def _kept_until(run: str, record: Record | None, elsewhere: Collection[Path]) -> datetime | None:
+    """The end of its time to live, by its journal here or else by those that its things name."""
+    if record is not None:
+        return record.kept_until
+    untils = (journal.kept_until(run, path) for path in elsewhere)
+    return max((until for until in untils if until is not None), default=None)
 
 
 def _claim(
@@ -256,9 +283,8 @@ def _why_spared(run: _Run, now: datetime, *, apart_from: Identity | None = None)
                 )
             case Standing.DEAD:
                 continue
-    until = run.record.kept_until if run.record else None
-    if until is not None and now < until:
-        return f"kept until {until:%Y-%m-%d %H:%M:%S} UTC"
+    if run.kept_until is not None and now < run.kept_until:
+        return f"kept until {run.kept_until:%Y-%m-%d %H:%M:%S} UTC"
     return ""
 
 

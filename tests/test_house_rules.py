@@ -46,6 +46,7 @@ TESTED_IN = {
     "chaoskit.mounts": "test_storage",
     "chaoskit.operations": "test_linearizability",
     "chaoskit.ownership": "test_journal",
+    "chaoskit.programs": "test_backend_process",
     "chaoskit.progress": "test_standing",
     "chaoskit.removal": "test_sweep",
     "chaoskit.rowfile": "test_rows",

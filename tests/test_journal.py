@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit import identity, journal
+from chaoskit.clock import wait_until
 from chaoskit.errors import ChaosError, UsageError
 from chaoskit.identity import Identity, Standing
 from chaoskit.journal import Journal
@@ -77,12 +78,14 @@ def test_owner_keeper_and_time_to_live_are_read_back(tmp_path: Path) -> None:
         "chaoskit.run": "r1",
         "chaoskit.owner": str(identity.own()),
         "chaoskit.keeper": str(keeper),
+        "chaoskit.journal": str(written.path),
         "chaoskit.role": "node",
     }
     assert written.environment() == {
         "CHAOSKIT_RUN": "r1",
         "CHAOSKIT_OWNER": str(identity.own()),
         "CHAOSKIT_KEEPER": str(keeper),
+        "CHAOSKIT_JOURNAL": str(written.path),
     }
     written.finish()
 
@@ -287,9 +290,14 @@ def test_a_mark_is_found_in_children_of_the_marked_too() -> None:
     )
     with child:
         assert child.stdout is not None
-        grandchild = int(child.stdout.readline())
+        both = {child.pid, int(child.stdout.readline())}
+        wait_until(  # Popen returns before the new process has its environment
+            lambda: {one.pid for one in identity.marked(mark)} == both,
+            what="the child and its own",
+            timeout_s=30,
+        )
         found = identity.marked(mark)
-        assert {one.pid for one in found} == {child.pid, grandchild}
+        assert {one.pid for one in found} == both
         assert identity.marked(mark[:-1]) == []
         for one in found:
             assert identity.kill(one, timeout_s=5.0)
