@@ -347,7 +347,7 @@ class Node:
                 f"(its log: {self.log.path})"
             )
 
-    def _become(self, state: str, *, signalled: bool = True, exit_code: int | None = None) -> None:
+    def _become(self, state: str, *, signalled: bool = True, **told: float) -> None:
         self.state = state
         self._recorder.record(
             self.name,
@@ -355,24 +355,22 @@ class Node:
             {
                 "state": state,
                 "signalled": signalled,
-                "exit_code": exit_code,
+                "exit_code": None,
                 "release": self.configuration.release.label,
                 "incarnation": self.incarnation,
+                **told,
             },
         )
 
     def _exit_code(self) -> int:
         """By the backend's word; an engine learns of an exit some 100 ms after it."""
-        codes: list[int] = []
 
-        def known() -> bool:
+        def known() -> tuple[int] | None:
             code = self._backend.exit_code(self.name)
-            if code is not None:
-                codes.append(code)
-            return bool(codes)
+            return None if code is None else (code,)
 
-        wait_until(known, what=f"the exit code of {self.name}", timeout_s=_EXIT_CODE_TIMEOUT_S)
-        return codes[0]
+        what = f"the exit code of {self.name}"
+        return wait_until(known, what=what, timeout_s=_EXIT_CODE_TIMEOUT_S)[0]
 
     def _watch(self, pid: int, life: _Life) -> None:
         """Notice an exit that nobody asked for."""
@@ -385,13 +383,14 @@ class Node:
                             break
                 finally:
                     os.close(descriptor)
+        ended_s = self._recorder.now_s()  # the engine's word on it may take its time
         with self._lock:
             if life.ending:
                 return
             life.ending = True
         with suppress(ChaosError):  # torn down meanwhile
             self._backend.bury(self.name)
-            self._become("exited", signalled=False, exit_code=self._exit_code())
+            self._become("exited", signalled=False, exit_code=self._exit_code(), ended_s=ended_s)
 
     def _spawn(self, call: Callable[[], None], what: str) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]

@@ -144,8 +144,13 @@ def _astray(history: History) -> Sequence[tuple[Event, Event]]:
     return [span for identity, span in spans.items() if identity in unseen]
 
 
-def _is_within(event: Event, spans: Sequence[tuple[Event, Event]]) -> bool:
-    return any(first.index <= event.index <= last.index for first, last in spans)
+def _is_within(moment_s: float, spans: Sequence[tuple[Event, Event]]) -> bool:
+    return any(first.time_s <= moment_s <= last.time_s for first, last in spans)
+
+
+def _happened_s(event: Event) -> float:
+    """When it happened: a process had ended some time before the engine said with which code."""
+    return float(event.value.get("ended_s", event.time_s))
 
 
 @safety
@@ -167,24 +172,21 @@ def no_unexpected_exit(history: History) -> Sequence[Violation]:
     targets: dict[object, list[str]] = {}
     evidence = False
     astray = _astray(history)
-    for event in history.of("state", "fault", "change", "heal", "absent"):
+    told = history.of("state", "fault", "change", "heal", "absent")
+    for event in sorted(told, key=lambda one: (_happened_s(one), one.index)):
         value = event.value
         if event.f == "state":
             evidence = True
+            at_s, code = _happened_s(event), value.get("exit_code")
             if (
                 value["state"] == "exited"
                 and not value["signalled"]
                 and not excused.get(event.process)
                 and event.time_s >= begins_s
-                and not (value.get("exit_code") == _KILLED and _is_within(event, astray))
+                and not (code == _KILLED and _is_within(at_s, astray))
             ):
-                code = value.get("exit_code")
-                violations.append(
-                    Violation(
-                        f"{event.process} exited by itself at {event.time_s:.3f} s, code {code}",
-                        (event.index,),
-                    )
-                )
+                said = f"{event.process} exited by itself at {at_s:.3f} s, code {code}"
+                violations.append(Violation(said, (event.index,)))
         elif event.type == "invoke" and event.f in ("fault", "change"):
             targets[value["id"]] = value["targets"]
             for node in value["targets"]:

@@ -227,6 +227,25 @@ def test_our_own_hand_may_go_astray_in_a_change_that_nobody_saw(
     assert len(judged(no_unexpected_exit, tape.history())) == broken
 
 
+@pytest.mark.parametrize(
+    ("ended_s", "told_s", "broken"), [(3.0, 8.0, 0), (3.0, 3.5, 0), (7.0, 8.0, 1), (1.0, 3.0, 1)]
+)
+def test_an_exit_is_of_the_moment_at_which_it_happened(
+    ended_s: float, told_s: float, broken: int
+) -> None:
+    """The engine may tell of it when the fault that may end the process is over."""
+    tape = Tape()
+    for at_s, what in sorted([(2.0, "fault"), (5.0, "heal"), (6.0, "absent"), (told_s, "exit")]):
+        if what == "fault":
+            tape.fault(at_s, 1, ["a"], may_exit=True)
+        elif what == "exit":
+            exited: dict[str, Any] = {"state": "exited", "signalled": False, "exit_code": 1}
+            tape.add(at_s, "a", "state", **exited, ended_s=ended_s)
+        else:
+            tape.evidence(at_s, 1, what, probe="p")
+    assert len(judged(no_unexpected_exit, tape.history())) == broken
+
+
 def test_no_unexpected_exit_needs_states() -> None:
     with pytest.raises(Inconclusive):
         judged(no_unexpected_exit, History(()))
