@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -156,8 +156,10 @@ class _Sight:
     detail: str
 
 
-def _await_sight(probe: Probe, *, present: bool, within_s: float, since_s: float) -> _Sight:
-    """Look until the probe answers `present`, at most `within_s` seconds."""
+def _await_sight(
+    probe: Probe, *, present: bool, within_s: float, since_s: float, once: bool = False
+) -> _Sight:
+    """Look until the probe answers `present`, or `once` anything, at most `within_s` seconds."""
     seen = Sighting(present=not present, detail="never looked")
     looked_s = 0.0
 
@@ -168,28 +170,18 @@ def _await_sight(probe: Probe, *, present: bool, within_s: float, since_s: float
             seen = probe.look()
         except ChaosError as error:  # what it looks at cannot be seen: neither there nor gone
             seen = Sighting(present=not present, detail=str(error))
-        return seen.present == present
+            return False
+        return once or seen.present == present
 
-    try:
+    with suppress(WaitTimedOut):
         clock.wait_until(look, what=probe.name, timeout_s=within_s, poll_s=_POLL_S)
-    except WaitTimedOut:
-        return _Sight(came=False, looked_s=looked_s, detail=seen.detail)
-    return _Sight(came=True, looked_s=looked_s, detail=seen.detail)
+    return _Sight(seen.present == present, looked_s, seen.detail)
 
 
-def _await_all(
-    probes: Sequence[Probe], *, present: bool, within_s: float, since_s: float
-) -> list[_Sight]:
+def _await_all(probes: Sequence[Probe], **how: Any) -> list[_Sight]:
     """All probes side by side: one that has to wait for silence does not delay the others."""
     with ThreadPoolExecutor(_PROBES_AT_ONCE, thread_name_prefix="probe") as pool:
-        return list(
-            pool.map(
-                lambda probe: _await_sight(
-                    probe, present=present, within_s=within_s, since_s=since_s
-                ),
-                probes,
-            )
-        )
+        return list(pool.map(functools.partial(_await_sight, **how), probes))
 
 
 def _record_sight(cluster: Cluster, f: str, number: int, probe: Probe, sight: _Sight) -> None:
@@ -266,9 +258,10 @@ def inject(fault: Fault, *, into: Cluster, may_exit: bool = False) -> Iterator[I
 def _record_onset(
     cluster: Cluster, number: int, witness: Witness, begun_s: float, *, again: bool = False
 ) -> bool:
-    """Look with every probe; `again` is the look just before the heal, one try each."""
-    within_s = _POLL_S if again else witness.within_s
-    sights = _await_all(witness.probes, present=True, within_s=within_s, since_s=begun_s)
+    """Look with every probe; `again`, just before the heal, the first that is seen decides."""
+    sights = _await_all(
+        witness.probes, present=True, within_s=witness.within_s, since_s=begun_s, once=again
+    )
     for probe, sight in zip(witness.probes, sights, strict=True):
         cluster.recorder.record(
             "chaoskit",

@@ -100,7 +100,7 @@ def is_reset(cluster: Cluster, link: Link) -> Probe:
     """Seen when the link resets a dial or a question of ours."""
 
     def look() -> Sighting:
-        met = cluster.wire.ask(link.source, link.target, timeout_s=ANSWER_TIMEOUT_S)
+        met = _ask_patiently(cluster, link)
         return _told(present=met.kind is Outcome.RESET, gone=met.answered, detail=str(met))
 
     return Probe(f"a reset on {link.name}", look, link.name)

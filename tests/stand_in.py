@@ -53,6 +53,9 @@ class World:
     stays: bool = False
     heal_raises: bool = False
     blind: bool = False
+    blinks: int = 0
+    """So many of the next looks see nothing."""
+    within_s: float = 0.05
     meter_breaks: bool = False
     gone_by_itself: bool = False
     log: list[str] = field(default_factory=list)
@@ -60,7 +63,8 @@ class World:
     def look(self) -> Sighting:
         """The probe: it leaves a trace on the meter, as probes over a network do."""
         self.log.append("look")
-        if self.blind:
+        self.blinks -= 1
+        if self.blind or self.blinks >= 0:
             raise ChaosError("what it looks at cannot be seen")
         self.met += 1 if self.jammed else 0
         return Sighting(present=self.jammed, detail="jammed" if self.jammed else "free")
@@ -75,7 +79,7 @@ class World:
     def witness(self) -> Witness:
         """What proves a jam."""
         probe = Probe("a dial", self.look, "a>b")
-        return Witness([probe], [Meter("dials", self.count)], within_s=0.05)
+        return Witness([probe], [Meter("dials", self.count)], within_s=self.within_s)
 
 
 @dataclass(frozen=True, slots=True)
