@@ -32,6 +32,8 @@ def _run(argv: Sequence[str], *, stdin: str = "") -> str:
         )
     except FileNotFoundError as error:
         raise ChaosError(f"{argv[0]} is not on this host: run `make setup`") from error
+    except subprocess.TimeoutExpired as error:
+        raise ChaosError(f"{' '.join(argv)} did not end in {error.timeout:g} s") from error
     if done.returncode != 0:
         raise ChaosError(f"{' '.join(argv)} failed with {done.returncode}: {done.stderr.strip()}")
     return done.stdout

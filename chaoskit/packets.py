@@ -104,9 +104,12 @@ def ruleset(legs: Sequence[Leg]) -> str:
 
 
 def _run(argv: Sequence[str], *, stdin: str = "") -> str:
-    done = subprocess.run(
-        argv, input=stdin, text=True, capture_output=True, check=False, timeout=_CALL_TIMEOUT_S
-    )
+    try:
+        done = subprocess.run(
+            argv, input=stdin, text=True, capture_output=True, check=False, timeout=_CALL_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ChaosError(f"{' '.join(argv)} did not end in {error.timeout:g} s") from error
     if done.returncode != 0:
         raise ChaosError(f"{' '.join(argv)} failed with {done.returncode}: {done.stderr.strip()}")
     return done.stdout

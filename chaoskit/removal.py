@@ -145,10 +145,12 @@ def remove(run: str, entries: Sequence[Entry], engine: Objects | None) -> Outcom
         awaited = _awaits(entries, seen, now_s - started_s, asked=not look.unasked)
         if (not look.found and not awaited) or now_s - moved_s > _PATIENCE_S:
             break
+        began_s = clock.monotonic()
         look.take_away(Kind.PROCESS, Kind.CONTAINER)
         look.take_away(Kind.MOUNT)
         look.take_away(Kind.NETWORK, Kind.VOLUME, Kind.HOST_RULE)
         look.take_away(Kind.FOLDER)
+        moved_s += clock.monotonic() - began_s
         seen.update(look.found)
         failed = look.failed
         if failed or not look.found:
