@@ -161,6 +161,9 @@ class Daemon:
         async with self._loading:
             if any(network.beacon_id == beacon_id for network in self._routing.networks()):
                 raise AlreadyRunning(f"beacon id [{beacon_id}] is already running")
+            ending = self._running.get(beacon_id)
+            if ending is not None:  # one that failed is not left before its store is closed
+                await asyncio.wait((ending,))
             files = layout.Network(self.options.folder, beacon_id)
             await self._add(load(files, self.options.profile.missing_scheme))
 
