@@ -12,6 +12,7 @@ import itertools
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chaoskit import clock
 from chaoskit.certificates import Credential
 from chaoskit.clock import wait_until
 from chaoskit.system import (
@@ -31,12 +33,17 @@ from chaoskit.system import (
     System,
     Unobserved,
 )
+from nodes.toys.core import LINGER_S
+from nodes.toys.transport import ANSWER_S
 from suites.toys.system import CLIENT_PORT, PEER_PORT, ToysClient, observe
 from tests.fakes import own_prefix
 
 ROOT = Path(__file__).parent.parent
 CLUSTERS = itertools.count(1)
 PATIENCE_S = 60.0
+NO_ANSWER = ("refused", "unknown")
+# So long after its last operation, and the answers to that, a leader tells its followers nothing.
+SILENT_S = LINGER_S + 2 * ANSWER_S
 
 
 @dataclass
@@ -159,6 +166,7 @@ class Toys:
     settings: dict[str, Mapping[str, str]] = field(default_factory=dict)
     release: str = "1"
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    outcomes: Counter[str] = field(default_factory=Counter)  # done, refused, unknown
 
     def __enter__(self) -> Self:
         names = self.system.nodes
@@ -244,6 +252,11 @@ class Toys:
 
     def ask(self, name: str, f: str, **value: str | None) -> str:
         """One operation: its answer's one word: a value, ok, swapped, kept, refused, unknown."""
+        answer = self._asked(name, f, value)
+        self.outcomes[answer if answer in NO_ANSWER else "done"] += 1
+        return answer
+
+    def _asked(self, name: str, f: str, value: Mapping[str, str | None]) -> str:
         client = ToysClient(self.endpoint(name), self.system.traffic.timeout_s)  # type: ignore[union-attr]
         try:
             result = client.invoke(Operation(f, value))
@@ -276,11 +289,39 @@ class Toys:
             timeout_s=PATIENCE_S,
         )
 
+    def answered(self, name: str, f: str, **value: str | None) -> str:
+        """Ask until the node answers what was asked, not that it could not; answers that."""
+
+        def answer() -> str | None:
+            said = self.ask(name, f, **value)
+            return None if said in NO_ANSWER else said
+
+        return wait_until(answer, what=f"{name} answers a {f}", timeout_s=PATIENCE_S)
+
+    def swapped(self, name: str, key: str, expect: str | None, value: str) -> None:
+        """Swap: `kept` is an answer where the outcome of an earlier try is unknown, and holds."""
+        unknown = self.outcomes["unknown"]
+        said = self.answered(name, "cas", key=key, expect=expect, value=value)
+        assert said == "swapped" or (said == "kept" and self.outcomes["unknown"] > unknown)
+        self.await_answer(name, key, value)
+
     def await_agreement(self, names: Sequence[str]) -> Observation:
-        """Wait until the nodes show one progress, and one digest; answers what the first shows."""
+        """
+        Wait until the nodes show one progress, and one digest, with no operation under way; answers
+        what the first shows. A follower that was late for all that its leader had to say hears the
+        rest with the next operation: it is given one whenever the leader must be silent by now.
+        """
+        silent_s = clock.monotonic() + SILENT_S
 
         def same() -> Observation | None:
+            nonlocal silent_s
             seen = [self.see(name) for name in names]
-            return seen[0] if len({(one.progress, one.digest) for one in seen}) == 1 else None
+            under_way = sum(one.detail["waiting"] for one in seen)
+            if len({(one.progress, one.digest) for one in seen}) == 1 and not under_way:
+                return seen[0]
+            if clock.monotonic() > silent_s:
+                self.ask(names[0], "get", key="k")
+                silent_s = clock.monotonic() + SILENT_S
+            return None
 
         return wait_until(same, what=f"{names} at one height", timeout_s=PATIENCE_S)
