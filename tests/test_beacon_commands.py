@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chaoskit.clock import wait_until
 from tests.beacon_memory import SURFACE, exchanges
 from tests.beacon_network import (
     START_S,
@@ -70,7 +71,13 @@ ABOUT_A_DAEMON = ["show-chain-info", "show-group", "util-check", "util-ping", "u
 
 @pytest.mark.parametrize("name", [*ABOUT_A_DAEMON, "util-remote-status"])
 def test_recorded_lines_about_a_daemon_say_the_same(running: Running, name: str) -> None:
-    theirs, ours, code, our_code = as_recorded(running, name)
+    def reached() -> tuple[str, str, int, int] | None:
+        theirs, ours, _, _ = said = as_recorded(running, name)
+        return said if ours.count("-> OK") == theirs.count("-> OK") else None
+
+    # Members have three seconds to answer each other: whoever was late is looked for again.
+    what = "members reach each other"
+    theirs, ours, code, our_code = wait_until(reached, what=what, timeout_s=START_S)
     assert (ours, our_code) == (theirs, code)
 
 
@@ -87,7 +94,7 @@ def test_every_recorded_answer_has_its_form_over_http(running: Running) -> None:
 
 def fetched(where: str, path: str) -> tuple[int, dict[str, str], bytes]:
     try:
-        with urllib.request.urlopen(f"http://{where}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{where}{path}", timeout=START_S) as answer:
             found = answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -44,6 +44,7 @@ from nodes.beacon.store import StoreFailed
 RELEASES = tuple(SURFACES)
 V1, V2 = RELEASES
 FRACTION_S = 0.2
+PATIENCE_S = 60.0
 _T = TypeVar("_T")
 
 
@@ -97,7 +98,7 @@ async def serving(release: str, **given: Any) -> AsyncIterator[Served]:
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
     async def bounded() -> _T:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             return await work
 
     return asyncio.run(bounded())
@@ -237,7 +238,9 @@ def test_future_rounds_say_how_long_they_take(release: str) -> None:
     run(work())
 
 
-def test_a_round_in_the_making_is_waited_for_in_v2() -> None:
+def test_a_round_in_the_making_is_waited_for_in_v2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nodes.beacon.http_sites.ASK_S", PATIENCE_S)
+
     async def work(release: str) -> int:
         network = MemoryNetwork(recorded_group(release), [beacon(29)])
         async with serving(release, network=network) as served:

@@ -43,6 +43,8 @@ from tests.beacon_vectors import FOLDERS, MEMBERS, Folder
 
 SPENT_S = 30.0
 TICKS_AT_MOST = 4
+# A killed member has signed the next round, and the one after that where it was ahead of others.
+UNDER_WAY_AT_MOST = 2
 
 
 async def rounds_of(channel: Channel, up_to: int) -> list[bytes]:
@@ -63,8 +65,21 @@ async def rounds_of(channel: Channel, up_to: int) -> list[bytes]:
 
 async def last_of(channel: Channel) -> tuple[int, int]:
     """The last stored and the expected round."""
-    status = await channel.call(MEMBER_STATUS, drand.StatusRequest(), timeout_s=5)
+    status = await channel.call(MEMBER_STATUS, drand.StatusRequest(), timeout_s=SPENT_S)
     return status.chain_store.last_stored, status.chain_store.expected_last
+
+
+async def stands(channel: Channel) -> bool:
+    """Whether no next round comes within a period and a second, which a node waits for one."""
+    last, _ = await last_of(channel)
+    asked = drand.PublicRandRequest(round=last + 1)
+    try:
+        await channel.call(PUBLIC_RAND, asked, timeout_s=SPENT_S)
+    except CallFailed as error:
+        if "waited too long" not in error.text:
+            raise
+        return (await last_of(channel))[0] == last
+    return False
 
 
 def verify(members: Members, signatures: Sequence[bytes]) -> None:
@@ -99,14 +114,13 @@ def test_processes_make_one_chain_whoever_is_killed(tmp_path: Path) -> None:
             await nodes[2].start()
             assert (await rounds_of(channels[2], 6))[:3] == chains[0]
 
-            # Two are killed: no round. The next one is waited for a period and a second.
+            # Two are killed: no round, but for those of which a partial of theirs had come.
             await asyncio.gather(*(node.end(signal.SIGKILL) for node in nodes[1:]))
-            stands, _ = await last_of(channels[0])
-            with pytest.raises(CallFailed, match="waited too long"):
-                await channels[0].call(
-                    PUBLIC_RAND, drand.PublicRandRequest(round=stands + 1), timeout_s=SPENT_S
-                )
-            assert (await last_of(channels[0]))[0] == stands
+            for _ in range(UNDER_WAY_AT_MOST + 1):
+                if await stands(channels[0]):
+                    break
+            else:
+                raise AssertionError("one of three makes rounds")
 
             # One is back: with a catch-up period of 0 s what is missing is made at once.
             await nodes[1].start()
@@ -252,7 +266,7 @@ def test_networks_of_one_process_are_each_others_business_in_nothing(tmp_path: P
             # One network of one node ends; the other makes its next round with all three.
             control = Channel(f"{HOST}:{daemons[0].control_port}", tls=False, trusted=None)
             asked = drand.ShutdownRequest(metadata=drand.Metadata(beaconID="quick"))
-            await control.call(SHUTDOWN, asked, timeout_s=5)
+            await control.call(SHUTDOWN, asked, timeout_s=SPENT_S)
             await control.close()
             assert [network.beacon_id for network in daemons[0].networks()] == ["default"]
             (left,) = daemons[0].networks()
