@@ -60,6 +60,18 @@ def _layout(plan: AddressPlan, nodes: Sequence[str]) -> Layout:
     )
 
 
+def freeze(engine: Engine, container: str) -> None:
+    """Freeze it. On a busy machine the engine soon gives up, and thaws: it is asked again."""
+    for left in reversed(range(_FREEZE_TRIES)):
+        try:
+            engine.pause(container)
+            break
+        except EngineFailed:
+            if not left or not engine.state(container).running:
+                raise
+        pause(_FREEZE_AGAIN_S)
+
+
 class DockerBackend:
     """One cluster's containers; see `backend.Backend` for what the methods promise."""
 
@@ -140,9 +152,8 @@ class DockerBackend:
     def prepare(self) -> None:
         """Make the network; from now on `layout` does not change."""
         self._make_network()
-        resolver = self._scratch / "resolv.conf"
         # a name that /etc/hosts does not have fails at once instead of waiting for a forwarder
-        resolver.write_text("nameserver 127.0.0.1\n")
+        (self._scratch / "resolv.conf").write_text("nameserver 127.0.0.1\n")
 
     def _let_proxies_through(self) -> None:
         """The host's rules: between containers nothing passes, but to and from the proxies."""
@@ -285,17 +296,8 @@ class DockerBackend:
             other.result()
 
     def pause(self, node: str) -> None:
-        """Freeze it. On a busy machine the engine soon gives up, and thaws: it is asked again."""
-        container = self._containers[node]
-        for left in reversed(range(_FREEZE_TRIES)):
-            try:
-                self._engine.pause(container)
-            except EngineFailed:
-                if not left or not self._engine.state(container).running:
-                    raise
-                pause(_FREEZE_AGAIN_S)
-            else:
-                return
+        """Freeze it."""
+        freeze(self._engine, self._containers[node])
 
     def unpause(self, node: str) -> None:
         """Thaw it; one that is not paused is fine (the engine thaws what it signals)."""

@@ -4,7 +4,7 @@ Ending a process at a chosen step of its journal: the child's side of the residu
 `install` counts the boundaries that a program passes (before and after each line of a journal, its
 appearing and its going), says each on stdout, and at the chosen one kills the reaper first, the
 process, or its whole group, by SIGKILL. The product has no such option: its methods are wrapped
-here.
+here. At `ALL_IS_UP` a reaper that is to live stands still, until whoever killed has looked.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from chaoskit.journal import Journal
 from chaoskit.ownership import Entry
 
 NEVER = -1
+ALL_IS_UP = "all is up"
 HOWS = ("process", "group", "reaper first")
 
 
@@ -41,14 +42,17 @@ class Boundaries:
             sys.stdout.write(f"boundary {self._count} {name}\n")
             sys.stdout.flush()
             if self._count == self._at:
-                self._die()
+                self._die(name)
             self._count += 1
 
-    def _die(self) -> None:
-        if self._how == "reaper first":
-            for child in proc.children(os.getpid()):
-                if "chaoskit.reaper" in proc.command_line(child):
-                    _kill_and_wait(child)
+    def _die(self, name: str) -> None:
+        for child in proc.children(os.getpid()):
+            if "chaoskit.reaper" not in proc.command_line(child):
+                continue
+            if self._how == "reaper first":
+                _kill_and_wait(child)
+            elif name == ALL_IS_UP:
+                os.kill(child, signal.SIGSTOP)
         if self._how == "group":
             os.killpg(0, signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)

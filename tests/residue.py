@@ -26,17 +26,21 @@ import docker.errors
 from chaoskit.clock import wait_until
 from chaoskit.engine import Engine
 from chaoskit.sweep import sweep
-from tests.boundaries import NEVER
+from tests.boundaries import ALL_IS_UP, NEVER
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-_CHILD_TIMEOUT_S = 120
-_REAPER_TIMEOUT_S = 60
+_CHILD_TIMEOUT_S = 600  # of one that takes what others leave of the cores, as its reaper does
+_REAPER_TIMEOUT_S = 600
 _SIDE_BY_SIDE = 6  # much of the time is waiting
 
 
 @dataclass
 class Point:
-    """One kill: where, what was left right then, after the reaper, after the sweep."""
+    """
+    One kill: where, what was left right then, after the reaper, after the sweep.
+
+    `outstanding` is how much the program had announced by then and not reported as removed.
+    """
 
     run: str
     where: str
@@ -45,6 +49,7 @@ class Point:
     after_reaper: tuple[str, ...] = ()
     sweep_s: float = 0.0
     after_sweep: tuple[str, ...] = ()
+    outstanding: int = 0
 
     def row(self) -> str:
         """One line of the table."""
@@ -122,11 +127,14 @@ class Ground:
         """Run the program once for each boundary, some side by side, then sweep once."""
 
         def one(number: int) -> Point:
-            run = f"{self.prefix}-{how.replace(' ', '-')}-{number}"
+            run = f"{self.prefix}-{how.replace(' ', '-')}-{number:03}"  # none begins as another
             child = self.start(argv, run, number, how)
             # Its children may hold the pipes: wait for itself, then read what it had said.
             code = child.wait(timeout=_CHILD_TIMEOUT_S)
-            point = Point(run, "", at_kill=self.residue(run))
+            try:
+                point = Point(run, "", at_kill=self.residue(run))
+            finally:
+                self._let_reapers_go_on(run)
             said = child.stdout.readline if child.stdout else str
             lines = [line for line in iter(said, "") if line.startswith("boundary ")]
             errors = child.stderr.read() if child.stderr else ""
@@ -149,9 +157,11 @@ class Ground:
             child.wait(timeout=delay_s)
         child.kill()
         ended = "" if child.wait() == -9 else ", had ended"
-        where = f"{argv[-1]} after {delay_s:.3f} s{ended}"
-        point = Point(run, where, at_kill=self.residue(run))
+        point = Point(run, f"{argv[-1]} after {delay_s:.3f} s{ended}", at_kill=self.residue(run))
+        said = list(child.stdout or ())
         child.communicate(timeout=_CHILD_TIMEOUT_S)
+        point.outstanding = sum("after will_create" in line for line in said)
+        point.outstanding -= sum("after removed" in line for line in said)
         self.await_reaper(point)
         return point
 
@@ -163,7 +173,7 @@ class Ground:
         """
         child = self.start(argv, run, NEVER, "process", stdin=subprocess.PIPE)
         assert child.stdout is not None
-        awaited = ["all is up", second_at]
+        awaited = [ALL_IS_UP, second_at]
         for line in child.stdout:
             if awaited and line.startswith("boundary ") and f" {awaited[0]}" in line:
                 del awaited[0]
@@ -238,6 +248,11 @@ class Ground:
         named = any(f"chaoskit-{run}-".encode() in one for one in arguments)
         zombie = b"State:\tZ" in (path / "status").read_bytes()
         return (marked or named) and not zombie and b"chaoskit.reaper" not in arguments
+
+    def _let_reapers_go_on(self, run: str) -> None:
+        for pid in self._reapers(run):
+            with contextlib.suppress(ProcessLookupError):  # its work is done
+                os.kill(pid, signal.SIGCONT)
 
     def _reapers(self, run: str) -> list[int]:
         wanted = str(self.state / f"{run}.jsonl").encode()

@@ -45,7 +45,7 @@ def host(written: Journal, scratch: Path, steps: Boundaries) -> None:
     if not storage.why_unavailable():
         written.will_create(Kind.MOUNT, str(folder / "mount"))
         mounted = storage.mount(
-            folder / "data", folder / "mount", folder / "storage", timeout_s=20.0
+            folder / "data", folder / "mount", folder / "storage", timeout_s=120.0
         )
         (folder / "mount/file").write_bytes(b"x")
     rules = []
@@ -54,13 +54,13 @@ def host(written: Journal, scratch: Path, steps: Boundaries) -> None:
     for rule in rules:
         written.will_create(Kind.HOST_RULE, " ".join(rule), undo=hostrules.undo(rule))
         hostrules.add([rule])
-    steps.reach("all is up")
+    steps.reach(boundaries.ALL_IS_UP)
 
     process.kill()
     process.wait()
     written.removed(Kind.PROCESS, "n1")
     if mounted is not None:
-        mounted.unmount(timeout_s=5.0)
+        mounted.unmount(timeout_s=120.0)
         written.removed(Kind.MOUNT, str(folder / "mount"))
     for rule in rules:
         hostrules.remove([rule])
@@ -73,6 +73,7 @@ def engine(written: Journal, scratch: Path, steps: Boundaries) -> None:
     """One of each kind that the engine keeps."""
     import docker
 
+    from chaoskit.backend_docker import freeze
     from chaoskit.engine import ContainerSpec, Engine
 
     del scratch
@@ -115,8 +116,8 @@ def engine(written: Journal, scratch: Path, steps: Boundaries) -> None:
         )
         if node == "n1":
             with_engine.start(containers[name])
-            with_engine.pause(containers[name])
-    steps.reach("all is up")
+            freeze(with_engine, containers[name])
+    steps.reach(boundaries.ALL_IS_UP)
 
     for name, container in containers.items():
         with_engine.remove_container(container)
@@ -132,7 +133,7 @@ def engine(written: Journal, scratch: Path, steps: Boundaries) -> None:
 def main(what: str, state: str, scratch: str, run: str, at: str, how: str) -> None:
     """Run the sequence `what`; see `boundaries.install` for `at` and `how`."""
     steps = boundaries.install(int(at), how)
-    with reaper.watched(run, folder=Path(state), timeout_s=30.0) as written:
+    with reaper.watched(run, folder=Path(state), timeout_s=600.0) as written:
         {"host": host, "engine": engine}[what](written, Path(scratch), steps)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from suites.toys.system import toys
 from tests import boundaries
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+START_TIMEOUT_S = 60.0  # how long a start takes is not what is looked at here
 
 
 def main(state: str, scratch: str, run: str, at: str, how: str) -> None:
@@ -43,11 +45,12 @@ def main(state: str, scratch: str, run: str, at: str, how: str) -> None:
         command="the residue tests",
         subnets="10.238.0.0/16",
     )
+    system = replace(toys(3), start_timeout_s=START_TIMEOUT_S)
     with (
         open_session(choices, system="toys", say=lambda _: None) as one,
-        one.cluster(toys(3), Setting(release="1", storage=True, load_per_s=0.0)),
+        one.cluster(system, Setting(release="1", storage=True, load_per_s=0.0)),
     ):
-        steps.reach("all is up")
+        steps.reach(boundaries.ALL_IS_UP)
         sys.stdin.read()  # at an end, unless somebody holds it open
 
 
