@@ -44,7 +44,8 @@ from chaoskit.toxiproxy import ProxyState, ToxiproxyClient, Unreachable
 from chaoskit.wallclock import RIGHT, Skew, WallClock
 from faults import overwritten_key, stale_identity, stale_keys
 
-# How long a backend waits for the end of a process that a lying engine never signalled.
+# How long a backend waits for the end of a process that a lying engine never signalled; one that
+# is signalled has the time that it takes.
 _EXIT_TIMEOUT_S = 0.5
 _WHO_OVERWRITES = (overwritten_key, stale_identity, stale_keys)
 
@@ -323,10 +324,11 @@ class LyingEngine:
                 "pause": wrapped("pause", INJECT, {"paused": True, "status": "paused"}),
                 "unpause": wrapped("unpause", HEAL, running),
             }
+        brief = [mock.patch.object(backend_docker, "_EXIT_TIMEOUT_S", _EXIT_TIMEOUT_S)]
         return [
             *(mock.patch.object(real, name, one) for name, one in names.items()),
             *([] if self.changes else [mock.patch.object(identity, "kill", kill)]),
-            mock.patch.object(backend_docker, "_EXIT_TIMEOUT_S", _EXIT_TIMEOUT_S),
+            *(brief if self.changes and self.liar.way is Way.NOTHING else []),
         ]
 
     def _image(self, reference: str) -> str:
