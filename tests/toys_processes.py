@@ -123,6 +123,8 @@ class Relay:
             task = self.loop.create_task(self._join(link, reader, writer))
             self.open[link].add(task)
             task.add_done_callback(self.open[link].discard)
+            # Also of a task that was cancelled before its first step, and so never began to join.
+            task.add_done_callback(lambda _: writer.transport.abort())
 
         return serve
 
