@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,34 +13,42 @@ from typing import cast
 
 import pytest
 
-from chaoskit import proc
+from chaoskit import clock, proc
 from chaoskit.commandevidence import is_rewritten, seen_running
 from chaoskit.node import Node
+from chaoskit.sighting import Probe
 
 SCRIPT = "#!/bin/sh\nread line\n"
+OWN = ("sleep", f"600.{os.getpid()}")  # nobody else's: in its control group may be other tests'
+LONG_S = 30.0  # no machine takes that long for what is meant to be done in time
 
 
 @pytest.fixture
 def node() -> Iterator[Node]:
     """A node whose process is a child of ours."""
-    with subprocess.Popen(["sleep", "600"]) as child:
+    with subprocess.Popen(OWN) as child:
+        # Popen returns a moment before it has its arguments
+        clock.wait_until(lambda: proc.command_line(child.pid), what="its start", timeout_s=LONG_S)
         yield cast("Node", SimpleNamespace(name="n1", pid=child.pid))
         child.kill()
 
 
-def ran(argv: Sequence[str]) -> None:
-    """Run it, for as long as a real one takes at least."""
+def ran(argv: Sequence[str], *, seen_by: Probe | None = None) -> None:
+    """Run it until it is seen; by nobody, for as long as a real one takes at least."""
     with subprocess.Popen(argv, stdin=subprocess.PIPE) as child:
-        with pytest.raises(subprocess.TimeoutExpired):
-            child.wait(0.1)
-        child.communicate(b"on\n", timeout=10)
+        if seen_by is not None:
+            clock.wait_until(lambda: seen_by.look().present, what="a look at it", timeout_s=LONG_S)
+        else:
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(0.1)
+        child.communicate(b"on\n", timeout=LONG_S)
 
 
 def test_a_process_beside_the_node_is_seen_and_remembered(node: Node, tmp_path: Path) -> None:
     argv = ("tool", "generate", "--folder", str(tmp_path))
     with seen_running(node, argv) as probe:
         assert not probe.look().present
-        ran([sys.executable, "-c", "input()", *argv[1:]])
+        ran([sys.executable, "-c", "input()", *argv[1:]], seen_by=probe)
     seen = probe.look()
     assert seen.present
     assert seen.detail.startswith("process ")
@@ -50,7 +60,7 @@ def test_a_script_is_seen_by_its_name(node: Node, tmp_path: Path) -> None:
     script.write_text(SCRIPT)
     script.chmod(0o755)
     with seen_running(node, (script.name,)) as probe:
-        ran([str(script)])
+        ran([str(script)], seen_by=probe)
     assert probe.look().present
 
 
@@ -67,7 +77,7 @@ def test_a_script_is_seen_by_its_name(node: Node, tmp_path: Path) -> None:
 def test_another_command_is_not_taken_for_it(node: Node, argv: tuple[str, ...]) -> None:
     with seen_running(node, ("tool", "generate", "--folder", "here")) as probe:
         if argv[0] == "sleep":
-            subprocess.run(argv, check=True, timeout=10)
+            subprocess.run(argv, check=True, timeout=LONG_S)
         else:
             ran(argv)
     seen = probe.look()
@@ -76,7 +86,7 @@ def test_another_command_is_not_taken_for_it(node: Node, argv: tuple[str, ...]) 
 
 
 def test_nothing_is_seen_of_a_command_that_was_never_run(node: Node) -> None:
-    with seen_running(node, ("sleep", "600")) as probe:
+    with seen_running(node, OWN) as probe:
         pass
     assert not probe.look().present, "the node's own process was there before"
 
@@ -89,13 +99,16 @@ def test_a_failure_of_the_command_ends_the_looking(node: Node) -> None:
 def test_a_failure_of_the_looking_is_not_kept_silent(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    looked = threading.Event()
+
     def breaks(_: int) -> tuple[int, ...]:
+        looked.set()
         raise OSError("no /proc")
 
     looking = seen_running(node, ("tool",))
     looking.__enter__()
     monkeypatch.setattr(proc, "group_of", breaks)
-    ran([sys.executable, "-c", "input()"])
+    assert looked.wait(LONG_S)
     with pytest.raises(OSError, match="no /proc"):
         looking.__exit__(None, None, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from chaoskit import commandevidence
 from chaoskit.cluster import Cluster
 from chaoskit.command import Command
 from chaoskit.engine import Completed
@@ -26,9 +28,11 @@ ARTIFACTS = (
     Artifact("key", "key", ArtifactKind.KEY, secret=True, in_data=True),
     Artifact("share", "share", ArtifactKind.SHARE, secret=True, in_data=True),
 )
-# what a command does, and then for as long as a real one takes at least
+LONG_S = 30.0  # no machine takes that long for what is meant to be done in time
+# what a command does, once it is told to go on
 SCRIPT = """
-import os, pathlib, sys, time
+import os, pathlib, sys
+sys.stdin.read()
 did, data, pid = sys.argv[1:]
 if did in ("both", "key"):
     pathlib.Path(data, "key").write_text("new")
@@ -36,7 +40,6 @@ if did == "both":
     pathlib.Path(data, "share").write_text("new")
 if did == "end":
     os.kill(int(pid), 9)
-time.sleep(0.1)
 sys.exit(did == "refuses")
 """
 
@@ -64,9 +67,18 @@ class FakeNode:
         return self.run(argv)
 
 
-def really(argv: Sequence[str]) -> Completed:
-    done = subprocess.run(argv, check=False, capture_output=True, timeout=10)
-    return Completed(done.returncode, done.stdout, done.stderr)
+@dataclass
+class Really:
+    """Runs a command, which goes on once its process was `found`: not before anybody looked."""
+
+    found: threading.Event
+
+    def __call__(self, argv: Sequence[str]) -> Completed:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+            assert self.found.wait(LONG_S)
+            said, errors = child.communicate(timeout=LONG_S)
+        return Completed(child.returncode, said, errors)
 
 
 def not_at_all(argv: Sequence[str]) -> Completed:
@@ -85,11 +97,27 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
+def found(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a process was found that is the one looked for."""
+    made = threading.Event()
+    is_it = commandevidence._is
+
+    def noted(runs: tuple[str, ...], argv: Sequence[str]) -> bool:
+        answer = is_it(runs, argv)
+        if answer:
+            made.set()
+        return answer
+
+    monkeypatch.setattr(commandevidence, "_is", noted)
+    return made
+
+
+@pytest.fixture
+def rig(tmp_path: Path, found: threading.Event) -> Iterator[Rig]:
     (tmp_path / "key").write_text("old")
     (tmp_path / "share").write_text("old")
     with subprocess.Popen(["sleep", "600"]) as child:
-        node = FakeNode("a", Folders(tmp_path, tmp_path), child, really)
+        node = FakeNode("a", Folders(tmp_path, tmp_path), child, Really(found))
 
         def commands(placement: Any) -> Sequence[Command]:
             def named(name: str, **leaves: Any) -> Command:
