@@ -7,13 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from chaoskit import connections
-from chaoskit.clock import wait_until
-from chaoskit.connections import AT_ONCE, Answer, Connections, Request
+from chaoskit.clock import monotonic, wait_until
+from chaoskit.connections import AT_ONCE, Answer, Connections, Outcome, Request
 
 LONG_S = 30.0  # no machine takes that long for what is meant to be done in time
 
@@ -26,6 +27,7 @@ class Told:
     accepted: list[object] = field(default_factory=list)
     together: threading.Barrier = field(default_factory=lambda: threading.Barrier(1))
     release: threading.Event = field(default_factory=threading.Event)
+    answered: list[str] = field(default_factory=list)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,6 +48,7 @@ class Handler(BaseHTTPRequestHandler):
             self.told.release.wait(2 * LONG_S)
         if self.path == "/garbled":
             self.wfile.write(b"what?\r\n\r\n")
+            self.told.answered.append(self.path)
             self.close_connection = True
             return
         self.send_response(404 if self.path == "/missing" else 200)
@@ -53,6 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
         self.wfile.write(said)
+        self.told.answered.append(self.path)
         self.close_connection = self.path == "/last"
 
     do_GET = do_PATCH = answer  # noqa: N815
@@ -67,12 +71,12 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(*, timeout_s: float = LONG_S) -> Iterator[tuple[Connections, Told]]:
+def serving() -> Iterator[tuple[Connections, Told]]:
     told = Told()
     server = Server(("127.0.0.1", 0), type("Here", (Handler,), {"told": told}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    kept = Connections("127.0.0.1", server.server_port, timeout_s=timeout_s)
+    kept = Connections("127.0.0.1", server.server_port, timeout_s=LONG_S)
     try:
         yield kept, told
     finally:
@@ -103,8 +107,19 @@ def test_more_than_fit_at_once_are_asked_in_turns() -> None:
         assert len(told.accepted) == AT_ONCE
 
 
-def test_one_that_fails_fails_alone_and_its_connection_is_not_used_again() -> None:
-    with serving(timeout_s=2.0) as (kept, told):
+def test_one_that_fails_fails_alone_and_its_connection_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    receive = Connections._receive
+
+    def late(self: Connections, connection: HTTPConnection, deadline_s: float) -> Outcome:
+        """When answers are waited for the time is nearly over, and those that come are there."""
+        wait_until(lambda: len(told.answered) >= 2, what="two answers", timeout_s=LONG_S)
+        monkeypatch.setattr(connections, "monotonic", lambda: monotonic() + LONG_S - 0.3)
+        return receive(self, connection, deadline_s)
+
+    monkeypatch.setattr(Connections, "_receive", late)
+    with serving() as (kept, told):
         never, garbled, fine = kept.ask(
             [Request("GET", "/never"), Request("GET", "/garbled"), Request("GET", "/fine")]
         )

@@ -22,7 +22,7 @@ GOODBYE = b"\0\0\x08\x07\0\0\0\0\0" + bytes(8)
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
 
 
-def asked(port: int, *, timeout_s: float = 3.0) -> Answer:
+def asked(port: int, *, timeout_s: float = 30.0) -> Answer:
     return call(HOST, port, timeout_s=timeout_s, server_name=HOST)
 
 

@@ -115,8 +115,8 @@ def client(shared_port: int) -> Iterator[ToxiproxyClient]:
 
 def delete_all(port: int) -> None:
     everything = f"http://{HOST}:{port}/proxies"
-    for name in requests.get(everything, timeout=5).json():
-        gone = requests.delete(f"{everything}/{quote(name, safe='')}", timeout=5)
+    for name in requests.get(everything, timeout=LONG_S).json():
+        gone = requests.delete(f"{everything}/{quote(name, safe='')}", timeout=LONG_S)
         assert gone.status_code == 204
 
 
@@ -158,7 +158,7 @@ def spec(name: str = "a->b", upstream: str = "127.0.0.1:9") -> ProxySpec:
 
 def dialled(proxy: ProxySpec) -> socket.socket:
     host, _, port = proxy.listen.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=5)
+    return socket.create_connection((host, int(port)), timeout=LONG_S)
 
 
 def state_of(proxy: ProxySpec, *toxics: Toxic) -> ProxyState:
@@ -192,7 +192,7 @@ def test_populating_again_keeps_connections_and_sets_enabled(
         raw = [{"name": p.name, "listen": p.listen, "upstream": p.upstream} for p in (kept, wanted)]
         raw[1]["enabled"] = False  # type: ignore[assignment]
         url = f"http://{HOST}:{shared_port}/populate"
-        assert requests.post(url, json=raw, timeout=5).status_code == 201
+        assert requests.post(url, json=raw, timeout=LONG_S).status_code == 201
         assert client.proxies()["disabled"].enabled, "the server has learned to disable"
 
         client.populate([kept, wanted])
@@ -224,6 +224,8 @@ def test_a_disabled_proxy_refuses_and_breaks_connections(
     proxy = spec(upstream=echo)
     client.populate([proxy])
     with dialled(proxy) as connection:
+        connection.sendall(b"x")  # a connection is Toxiproxy's only once it has taken it
+        assert connection.recv(1) == b"x"
         client.set_enabled(proxy.name, enabled=False)
         assert connection.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
@@ -279,7 +281,7 @@ def test_a_stall_delivers_later_and_a_black_hole_closes(client: ToxiproxyClient,
             connection.settimeout(0.2)
             with pytest.raises(TimeoutError):
                 connection.recv(1)
-            connection.settimeout(5)
+            connection.settimeout(LONG_S)
             client.remove_toxic(proxy.name, toxic.name)
             assert connection.recv(64) == afterwards
 
@@ -360,7 +362,7 @@ def test_a_toxic_put_there_by_somebody_else_is_seen(
     client.populate([spec("a")])
     document = to_document(Latency(0.2, "upstream")) | change
     url = f"http://{HOST}:{shared_port}/proxies/a/toxics"
-    assert requests.post(url, json=document, timeout=5).status_code == 200
+    assert requests.post(url, json=document, timeout=LONG_S).status_code == 200
     with pytest.raises(NotAsAsked):
         client.proxies()
 
@@ -437,13 +439,21 @@ def test_a_stopped_server_times_out() -> None:
         assert wait_until(client.version, what="an answer", timeout_s=LONG_S)
 
 
+def is_dialled(port: int) -> bool:
+    """Whether a SYN to this port awaits its answer, as the kernel lists them: proc(5), net/tcp."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[2].endswith(f":{port:04X}") and row[3] == "02" for row in rows)
+
+
 def test_a_change_that_hangs_holds_up_no_other(client: ToxiproxyClient, shared_port: int) -> None:
     """Toxiproxy dials upstreams inside its accept loop, and PATCH waits for that loop."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as filler:
         filler.connect(full.getsockname())  # the one place in the queue: later SYNs are dropped
-        dead = spec("dead", f"127.0.0.1:{full.getsockname()[1]}")
+        port = full.getsockname()[1]
+        dead = spec("dead", f"127.0.0.1:{port}")
         client.populate([dead, spec("alive")])
         with dialled(dead), ToxiproxyClient(HOST, shared_port, timeout_s=0.4) as impatient:
+            wait_until(lambda: is_dialled(port), what="its dial", timeout_s=LONG_S)
             with pytest.raises(TimedOut):
                 impatient.set_enabled("dead", enabled=False)
             hanging = threading.Thread(target=client.set_enabled, args=("dead",), kwargs=OFF)
@@ -474,7 +484,7 @@ def test_a_stuck_reader_stops_a_toxic_but_not_a_proxy_that_is_disabled_first() -
         toxic = Latency(0.05, "upstream")
         client.populate([proxy])
         with dialled(proxy) as writer, upstream.accept()[0] as reader:
-            fill(writer)
+            fill(writer, client)
             with pytest.raises(TimedOut):
                 impatient.add_toxic(proxy.name, toxic)
             with pytest.raises(TimedOut):
@@ -485,21 +495,26 @@ def test_a_stuck_reader_stops_a_toxic_but_not_a_proxy_that_is_disabled_first() -
         state = wait_until(client.proxies, what="the server to go on", timeout_s=LONG_S)
         assert state[proxy.name].toxics == (toxic,), "it was carried out later"
         with dialled(proxy) as writer, upstream.accept()[0]:
-            fill(writer)
+            fill(writer, client)
             client.set_enabled(proxy.name, enabled=False)
             client.remove_toxic(proxy.name, toxic.name)
             client.set_enabled(proxy.name, enabled=True)
             assert client.proxies()[proxy.name] == state_of(proxy)
 
 
-def fill(writer: socket.socket) -> None:
-    """Write until every buffer up to the reader is full."""
-    writer.settimeout(1.0)
-    try:
-        for _ in range(10_000):
+def fill(writer: socket.socket, client: ToxiproxyClient) -> None:
+    """Write until every buffer up to the reader is full: nothing more goes, three times over."""
+    writer.settimeout(0.4)
+    stuck = 0
+    for _ in range(10_000):
+        try:
             writer.send(b"x" * 65536)
-    except TimeoutError:
-        return
+            stuck = 0
+        except TimeoutError:
+            stuck += 1
+            client.version()  # so that it was not the server itself that stood still
+            if stuck == 3:
+                return
     pytest.fail("600 MB did not fill the buffers")
 
 
