@@ -2,6 +2,7 @@
 Tables for people: lines that tests recorded, printed together at the end. And an order of the
 files: with several workers the file that is begun last decides when all have ended. And the same
 examples for hypothesis in every run, however slow: what a mutant dies of is no matter of luck.
+And a clock that stands still.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from chaoskit import clock
 
 settings.register_profile(
     "same examples, any machine",
@@ -26,6 +29,13 @@ def _light_children() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
         yield
+
+
+@pytest.fixture
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock of chaoskit: no time goes by, however slow this machine is."""
+    now = clock.utc_now()
+    monkeypatch.setattr(clock, "utc_now", lambda: now)
 
 
 TABLE = "table "

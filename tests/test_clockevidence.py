@@ -56,6 +56,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made.recorder.close()
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_it_is_there_gone_or_neither(rig: Rig) -> None:
     probe = tells_wrong_time(rig.cluster, rig.node, asked=rig.clock, skew=Skew(10.0))
     assert not probe.look().present
@@ -70,6 +71,7 @@ def test_it_is_there_gone_or_neither(rig: Rig) -> None:
         probe.look()
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_a_drift_is_there_once_it_has_come_far_enough(rig: Rig) -> None:
     now_s = clock.utc_now().timestamp()
     skew = Skew(0.0, 0.5, now_s - 20.0)

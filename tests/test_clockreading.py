@@ -40,13 +40,6 @@ def clock_of(node: Node) -> Clock:
     return Clock(node.ask, lambda _: None, limit_s=1.0)
 
 
-@pytest.fixture
-def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No time goes by, however slow this machine is."""
-    now = clock.utc_now()
-    monkeypatch.setattr(clock, "utc_now", lambda: now)
-
-
 @pytest.mark.usefixtures("still_clock")
 @pytest.mark.parametrize("ahead_s", [0.0, 5.0, -5.0, 0.9, -86_400.0])
 def test_the_truth_lies_within_the_bounds(ahead_s: float) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -120,31 +120,34 @@ def test_one_node_is_enough_to_be_unsteady(
         idle.await_steady_state(timeout_s=0.05)
 
 
-def test_progress_is_the_highest_that_any_node_shows(idle: Cluster, watched: Watched) -> None:
+def test_progress_is_the_highest_that_any_node_shows(
+    idle: Cluster, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     idle.system = replace(idle.system, driven=False)
     watched.samples |= {"a": seen(7), "b": None}
     with pytest.raises(WaitTimedOut, match="progress by 2 from 7; last seen: 7"):
         idle.await_progress(by=2, timeout_s=0.05)
-    later = threading.Timer(0.1, lambda: watched.samples.update(b=seen(9)))
-    later.start()
-    idle.await_progress(by=2, timeout_s=5.0)
-    later.join()
+    before = watched.samples
+    samples = chain([before, before], repeat(before | {"b": seen(9)}))
+    monkeypatch.setattr(watched, "latest", lambda: next(samples))
+    idle.await_progress(by=2, timeout_s=WAIT_S)
+    assert next(samples)["b"] == seen(9), "the third that was taken"
 
 
 def test_progress_of_a_driven_system_is_what_was_acknowledged(
     idle: Cluster, watched: Watched
 ) -> None:
     idle.system = replace(idle.system, driven=True)
-    done = [3]
-    idle._loading._load = cast("Any", SimpleNamespace(tally=lambda: Tally(acknowledged=done[0])))
+    done: list[Iterator[int]] = [repeat(3)]
+    tally = SimpleNamespace(tally=lambda: Tally(acknowledged=next(done[0])))
+    idle._loading._load = cast("Any", tally)
     watched.samples["a"] = seen(1000)  # others' doings are nothing to it
     with pytest.raises(WaitTimedOut, match="progress by 1 from 3"):
         idle.await_progress(by=1, timeout_s=0.05)
     assert idle.tally().acknowledged == 3
-    later = threading.Timer(0.1, lambda: done.__setitem__(0, 4))
-    later.start()
-    idle.await_progress(by=1, timeout_s=5.0)
-    later.join()
+    done[0] = chain([3, 3], repeat(4))
+    idle.await_progress(by=1, timeout_s=WAIT_S)
+    assert next(done[0]) == 4
 
 
 def test_a_wait_of_ones_own_names_what_and_returns_what_came(idle: Cluster) -> None:
@@ -319,7 +322,11 @@ def broken_observer(_endpoint: object, _timeout_s: float) -> Observation:
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"observe": never_ready}, WaitTimedOut, "the steady state of toys"),
+        (
+            {"observe": never_ready, "start_timeout_s": 0.5},
+            WaitTimedOut,
+            "the steady state of toys",
+        ),
         ({"observe": broken_observer}, ChaosError, "ended by ZeroDivisionError"),
         ({"command": lambda _: ["no-such-program"]}, ChaosError, "no-such-program"),
     ],
@@ -329,7 +336,7 @@ def test_a_start_that_fails_leaves_nothing_either(
     tmp_path: Path, changes: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with opened(tmp_path, backend="process") as session:
-        system = replace(toys(), start_timeout_s=0.5, **changes)
+        system = replace(toys(), **changes)
         with pytest.raises(error, match=words):
             session.cluster(system, Setting(release="1")).__enter__()
         assert scratch(session) == []

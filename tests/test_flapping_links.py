@@ -19,7 +19,8 @@ from chaoskit.sighting import Probe, Sighting
 from faults import flapping_links
 from faults.flapping_links import FlappingLinks, _Flapper, flaps
 
-DOWNS = ((0.0, 0.1), (0.2, 0.1), (0.4, 0.1))
+Downs = tuple[tuple[float, float], ...]
+DOWNS: Downs = ((0.0, 0.1), (0.2, 0.1), (0.4, 0.1))
 
 
 @pytest.mark.parametrize("jitter_s", [0.0, 0.3])
@@ -112,9 +113,9 @@ class Rig:
         return Probe(f"a question on {link}", look, link)
 
 
-def flapper(rig: Rig) -> tuple[_Flapper, list[Probe]]:
+def flapper(rig: Rig, downs: Downs = DOWNS) -> tuple[_Flapper, list[Probe]]:
     looks = [rig.look("n1>n2"), rig.look("n2>n1")]
-    made = _Flapper(rig.cluster, looks, DOWNS)
+    made = _Flapper(rig.cluster, looks, downs)
     return made, [made.seen_flapping(one) for one in looks]
 
 
@@ -177,7 +178,7 @@ def test_no_change_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_ends_in_the_middle_with_the_links_up() -> None:
     rig = Rig()
-    flapping, _ = flapper(rig)
+    flapping, _ = flapper(rig, ((0.0, 60.0), (120.0, 60.0)))
     with flapping:
         assert rig.down
     assert not rig.down

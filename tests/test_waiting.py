@@ -36,12 +36,19 @@ def test_a_kernel_that_keeps_no_accounts_is_told_apart() -> None:
 def test_who_shares_a_core_waits_about_as_long_as_it_runs() -> None:
     """Two that want one core, and one that has a core to itself: both by the kernel's account."""
     cores = sorted(os.sched_getaffinity(0))
-    burn = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
-    children = [
-        subprocess.Popen([sys.executable, "-c", burn, str(core)]) for core in (cores[0], cores[0])
-    ]
+    burn = """
+import os, sys
+os.sched_setaffinity(0, {int(sys.argv[1])})
+print("there", flush=True)
+while True: pass
+"""
+    argv = [sys.executable, "-c", burn, str(cores[0])]
+    children = [subprocess.Popen(argv, stdout=subprocess.PIPE) for _ in range(2)]
     try:
         pids = [child.pid for child in children]
+        for child in children:  # their starts are shared by nobody
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"there\n"
         before = accounts(pids)
 
         def waited() -> bool:
@@ -54,7 +61,7 @@ def test_who_shares_a_core_waits_about_as_long_as_it_runs() -> None:
     finally:
         for child in children:
             child.kill()
-            child.wait()
+            child.communicate()
     assert found is not None
     assert found >= 0.35, "a core shared by two, or by more where the machine is busy"
     assert accounts(pids) == {}, "they have ended"
