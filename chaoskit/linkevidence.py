@@ -131,10 +131,17 @@ def answers_late(
 
 
 def closes_late(cluster: Cluster, link: Link, *, at_least_s: float) -> Probe:
-    """Seen when a close that we provoke at the link's target reaches us `at_least_s` later."""
+    """
+    Seen when a close that we provoke at the link's target reaches us `at_least_s` later.
+
+    Undecided while the target answers nobody: what closes then is the proxy, and at once.
+    """
     limit_s = 2 * at_least_s + 1.0
 
     def look() -> Sighting:
+        usual = cluster.wire.ask_beside(link.target, timeout_s=ANSWER_TIMEOUT_S)
+        if not usual.answered:
+            raise Undecided(f"neither there nor gone: beside {link.name} it was {usual}")
         took_s = cluster.wire.close_time_s(link.source, link.target, timeout_s=limit_s)
         late = took_s >= at_least_s
         return Sighting(late, f"the close came after {took_s * 1000:.1f} ms")

@@ -297,6 +297,13 @@ def test_a_close_is_late_from_the_delay_on(wired: Wired) -> None:
         assert shows(probe)
 
 
+def test_a_close_at_once_proves_nothing_while_the_node_is_not_up(wired: Wired) -> None:
+    probe = closes_late(wired.as_cluster, wired.link("n1>n2"), at_least_s=0.5)
+    wired.close_s = 0.002
+    wired.meets_beside = MET["refused"]
+    assert shows(probe) is None
+
+
 def test_what_a_link_serves(wired: Wired) -> None:
     probe = serves(wired.as_cluster, wired.link("n1>n2"), kind=Outcome.PLAINTEXT)
     assert shows(probe) is False
