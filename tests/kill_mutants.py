@@ -1,13 +1,17 @@
 """
-Does a test die for each mutant of the harness? Run as `python -m tests.kill_mutants [NAME...]`.
+Does a test die for each mutant of the harness?
+
+Run as `python -m tests.kill_mutants [--tests-passed] [NAME...]`.
 
 A mutant is a patch in tests/mutants: what it breaks in a sentence, `must die: TEST`, the diff. All
-named tests pass on the code as it is; with a patch applied (to a copy, never to this tree) its test
-fails. A patch that no longer applies is a failure too. Prints a table; exit code 1 on a survivor.
+named tests pass on the code as it is, which is looked at first, but with `--tests-passed`: for who
+has just run them. With a patch applied (to a copy, never to this tree) its test fails. A patch that
+no longer applies is a failure too. Prints a table; exit code 1 on a survivor.
 """
 
 from __future__ import annotations
 
+import argparse
 import compileall
 import importlib
 import multiprocessing
@@ -207,12 +211,17 @@ def outcomes(wanted: list[Mutant], trees: list[Path]) -> Iterator[tuple[Mutant, 
 
 def main() -> int:
     """Print a line for each mutant; 1 unless all were killed."""
-    wanted = mutants(sys.argv[1:])
+    options = argparse.ArgumentParser(prog="python -m tests.kill_mutants")
+    options.add_argument("names", nargs="*", metavar="NAME")
+    options.add_argument("--tests-passed", action="store_true", help="they need not pass again")
+    chosen = options.parse_args()
+    wanted = mutants(chosen.names)
     for name in _LIBRARIES:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         trees = copies(Path(folder))
-        failed = failed_unchanged(trees, sorted({mutant.test for mutant in wanted}))
+        tests = [] if chosen.tests_passed else sorted({mutant.test for mutant in wanted})
+        failed = failed_unchanged(trees, tests)
         if failed:
             sys.stdout.write(f"{failed}\nnamed tests fail without any mutant: mend them first\n")
             return 1

@@ -31,6 +31,7 @@ def _three_go_on(group: Cluster) -> None:
     group.await_steady_state(timeout_s=20)
 
 
+@pytest.mark.nightly
 @pytest.mark.chaos(release="v1.5.8")
 def test_a_stale_identity_costs_no_round(beacon: Cluster) -> None:
     """
@@ -45,6 +46,7 @@ def test_a_stale_identity_costs_no_round(beacon: Cluster) -> None:
     beacon.check(recovered_within(20))
 
 
+@pytest.mark.nightly
 @pytest.mark.chaos(release="v1.5.8")
 def test_a_key_generated_beside_a_member_costs_no_round(beacon: Cluster) -> None:
     """
