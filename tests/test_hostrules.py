@@ -65,6 +65,14 @@ def test_a_tool_that_fails_or_is_missing_is_named(saved: Path, tmp_path: Path) -
             hostrules.went_round(BRIDGE)
 
 
+@pytest.mark.usefixtures("saved")
+def test_a_tool_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "iptables-save").write_text("#!/bin/sh\nexec sleep 600\n")
+    monkeypatch.setattr(hostrules, "_CALL_TIMEOUT_S", 0.2)
+    with pytest.raises(ChaosError, match=r"iptables-save .* did not end in 0\.2 s"):
+        hostrules.went_round(BRIDGE)
+
+
 KERNEL = f"""
 import json, subprocess
 from chaoskit import hostrules

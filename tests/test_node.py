@@ -142,6 +142,23 @@ def test_an_exit_that_nobody_asked_for_is_noticed_buried_and_told(rig: Rig) -> N
     assert rig.states()[-1] == RUNNING
 
 
+def test_an_exit_is_told_with_when_it_happened_however_late_its_code_is_known(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_s: list[float] = []
+
+    def late(node: str) -> int | None:
+        asked_s.append(rig.recorder.now_s())
+        return FakeBackend.exit_code(rig.backend, node) if len(asked_s) > 3 else None
+
+    monkeypatch.setattr(rig.backend, "exit_code", late)
+    rig.node.start()
+    (rig.folders.data / "exit").write_text("7")
+    clock.wait_until(lambda: len(rig.states()) > 1, what="the exit", timeout_s=30)
+    told = rig.recorder.history().of("state")[-1]
+    assert told.value["ended_s"] <= asked_s[0] < asked_s[-1] <= told.time_s
+
+
 def test_an_exit_that_we_caused_is_never_told_as_its_own(rig: Rig) -> None:
     for _ in range(5):
         rig.node.start()
