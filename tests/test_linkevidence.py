@@ -280,9 +280,16 @@ def test_silence_proves_nothing_while_an_answer_takes_as_long_beside_the_link(
         assert shows(make(wired.as_cluster, wired.link("n1>n2"))) is shown
 
 
-def test_a_refusal_is_waited_for_longer_than_an_answer_takes_beside_the_link(wired: Wired) -> None:
-    wired.meets = MET["refused"]
-    probe = cannot_pass(wired.as_cluster, wired.link("n1>n2"), refused())
+@pytest.mark.parametrize(
+    ("make", "meets"),
+    [(lambda cluster, link: cannot_pass(cluster, link, refused()), "refused"), (is_reset, "reset")],
+    ids=["refusal", "reset"],
+)
+def test_it_is_waited_for_longer_than_an_answer_takes_beside_the_link(
+    wired: Wired, make: Callable[[Cluster, Link], Probe], meets: str
+) -> None:
+    wired.meets = MET[meets]
+    probe = make(wired.as_cluster, wired.link("n1>n2"))
     for usual_s, waited_s in ((0.001, 0.3), (0.2, 1.0)):
         wired.meets_beside = replace(wired.meets_beside, took_s=usual_s)
         assert shows(probe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,8 +16,8 @@ from chaoskit.errors import ChaosError
 from chaoskit.history import Recorder
 from chaoskit.operations import attempts
 from chaoskit.system import Endpoint, Operation, OutcomeUnknown, Rejected
-from chaoskit.workload import Load, Tally
-from tests.stand_in import still, traffic
+from chaoskit.workload import Load, Tally, record_snapshot
+from tests.stand_in import Idle, still, traffic
 
 ENDPOINTS = {node: Endpoint(node, "127.0.0.1", {"client": 7002}) for node in ("a", "b", "c")}
 Answer = Callable[[Operation], Mapping[str, Any]]
@@ -156,3 +157,19 @@ def test_a_system_without_traffic_cannot_be_loaded(recorder: Recorder) -> None:
         Load(still(), ENDPOINTS, recorder, 1.0, Random(1)),
     ):
         pass
+
+
+@pytest.mark.parametrize(("timeout_s", "given_s"), [(2.0, 10.0), (20.0, 20.0)])
+def test_a_snapshot_has_time_of_its_own(
+    recorder: Recorder, timeout_s: float, given_s: float
+) -> None:
+    given: list[float] = []
+
+    def connect(_: Endpoint, patience_s: float) -> Idle:
+        given.append(patience_s)
+        return Idle(lambda _: {"entries": {}})
+
+    ours = traffic(lambda _: {}, timeout_s=timeout_s, snapshot=Operation("read all", {}))
+    record_snapshot(recorder, replace(ours, connect=connect), Endpoint("n1", "127.0.0.1", {}))
+    assert given == [given_s]
+    assert [one.type for one in recorder.history().of("read all")] == ["invoke", "ok"]
