@@ -22,6 +22,7 @@ from chaoskit.certificates import Authority, Credential, Validity
 from chaoskit.engine import Completed
 from chaoskit.errors import ChaosError, NotApplicable, UsageError
 from chaoskit.history import History, Recorder
+from chaoskit.hostdisk import HostDisk
 from chaoskit.invariant import Invariant
 from chaoskit.loading import Loading
 from chaoskit.mesh import Link
@@ -91,6 +92,7 @@ class Cluster:
                         self.recorder,
                         backend=self.backend,
                         proxy=self.mesh.client,
+                        disk=HostDisk(self._workshop.scratch),
                         clock=self.system.clock if self.setting.clocks else None,
                     )
                 )

@@ -146,7 +146,8 @@ def _broken(
                     invariant.name,
                     f"{_summary(excused)}; but the machine was over its limits then (steal "
                     f"{said.get('steal')}, pressure {said.get('pressure')}, waiting "
-                    f"{said.get('waiting')}, proxy lag {said.get('proxy_lag_s')} s)",
+                    f"{said.get('waiting')}, proxy lag {said.get('proxy_lag_s')} s, a sync "
+                    f"{said.get('sync_s')} s)",
                     (*_indices(excused), evidence[0].index),
                 )
             )

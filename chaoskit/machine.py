@@ -1,9 +1,10 @@
 """
 The machine under the experiment: is it fit to keep a deadline?
 
-Owns: what was stolen from this machine, how long tasks waited for a core, and how late the proxy
-itself is, once a second, into the history as `machine` events. A missed deadline while one of these
-was over its limit is INFRA, not a finding; it never excuses a safety violation. That some task of
+Owns: what was stolen from this machine, how long tasks waited for a core, how late the proxy itself
+is and how long the host's disk takes to sync, once a second, into the history as `machine` events.
+A missed deadline while one of these was over its limit is INFRA, not a finding; it never excuses a
+safety violation. That some task of
 the machine always waits says nothing as long as the experiment's own do not: pressure counts where
 these waited for most of the time too. Refuses: guessing: a figure the kernel does not give is None
 and is never over.
@@ -17,6 +18,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +26,7 @@ from typing import Any, Self
 from chaoskit import clock
 from chaoskit.backend import Backend
 from chaoskit.history import Recorder
+from chaoskit.hostdisk import HostDisk
 from chaoskit.toxiproxy import ProxySpec, ToxiproxyClient
 from chaoskit.waiting import Accounts, accounts, share
 from chaoskit.watching import Watchers
@@ -32,6 +35,7 @@ STEAL_LIMIT = 0.10
 PRESSURE_LIMIT = 0.90
 WAITING_LIMIT = 0.50
 LAG_LIMIT_S = 0.100
+SYNC_LIMIT_S = 1.0
 _INTERVAL_S = 1.0
 _PINGS = 5
 _PING_TIMEOUT_S = 2.0
@@ -78,10 +82,14 @@ def slowdown(value: Mapping[str, Any]) -> float:
     How many times as long as on a machine of its own the experiment's work took, at most.
 
     By the value of a `machine` event: what is stolen, or waited for, is lost to whoever works.
-    Infinite where the proxy was late over its limit, and where the kernel keeps no accounts.
+    Infinite where the proxy or the disk was late over its limit, and where the kernel keeps no
+    accounts.
     """
     waiting = value.get("waiting")
-    if waiting is None or (value["proxy_lag_s"] or 0.0) > LAG_LIMIT_S:
+    late = (value["proxy_lag_s"] or 0.0) > LAG_LIMIT_S or (
+        value.get("sync_s") or 0.0
+    ) > SYNC_LIMIT_S
+    if waiting is None or late:
         return math.inf
     left = (1.0 - waiting) * (1.0 - value["steal"])
     return 1.0 / left if left > 0 else math.inf
@@ -155,11 +163,13 @@ class MachineWatch:
     """
     Measures once a second for the length of the block.
 
-    `echo` is None without a proxy; `pids` answers the processes of the experiment.
+    `echo` is None without a proxy, `disk` where nobody writes; `pids` answers the processes of the
+    experiment.
     """
 
     recorder: Recorder
     echo: ProxyEcho | None
+    disk: HostDisk | None
     pids: Callable[[], Collection[int]]
     _watchers: Watchers = field(
         default_factory=lambda: Watchers(end_timeout_s=_PINGS * _PING_TIMEOUT_S)
@@ -167,6 +177,8 @@ class MachineWatch:
 
     def __enter__(self) -> Self:
         self._watchers.begin("machine", self._watch)
+        if self.disk is not None:  # by itself: who waits for a disk measures nothing else
+            self._watchers.begin("disk", partial(self._sync, self.disk))
         return self
 
     def __exit__(
@@ -181,7 +193,11 @@ class MachineWatch:
 
     def raise_failure(self) -> None:
         """Raise ChaosError from what ended the watch, if it ended."""
-        self._watchers.raise_failure("see /proc/stat and the proxy between the nodes")
+        self._watchers.raise_failure("see /proc/stat, the disk and the proxy between the nodes")
+
+    def _sync(self, disk: HostDisk) -> None:
+        while not self._watchers.told_to_stop(within_s=_INTERVAL_S / _PINGS):
+            disk.sync()
 
     def _watch(self) -> None:
         before, lags = self._read(), []
@@ -206,10 +222,12 @@ class MachineWatch:
             pressure = (now.waited_us - before.waited_us) / 1e6 / (now.at_s - before.at_s)
         waiting = share(before.tasks, now.tasks)
         lag_s = max(lags, default=None)
+        sync_s = None if self.disk is None else self.disk.worst_s()
         over = (
             steal > STEAL_LIMIT
             or ((pressure or 0.0) > PRESSURE_LIMIT and (waiting is None or waiting > WAITING_LIMIT))
             or (lag_s or 0.0) > LAG_LIMIT_S
+            or (sync_s or 0.0) > SYNC_LIMIT_S
         )
         self.recorder.record(
             "chaoskit",
@@ -220,6 +238,7 @@ class MachineWatch:
                 "pressure": None if pressure is None else round(pressure, 3),
                 "waiting": None if waiting is None else round(waiting, 3),
                 "proxy_lag_s": None if lag_s is None else round(lag_s, 4),
+                "sync_s": None if sync_s is None else round(sync_s, 4),
                 "over": over,
             },
         )

@@ -17,6 +17,7 @@ from chaoskit.backend import Backend
 from chaoskit.clockreading import clock_watch
 from chaoskit.health import disk_watch
 from chaoskit.history import Recorder
+from chaoskit.hostdisk import HostDisk
 from chaoskit.machine import MachineWatch, ProxyEcho
 from chaoskit.node import Node
 from chaoskit.system import Clock, Endpoint
@@ -39,15 +40,17 @@ def watched(
     *,
     backend: Backend,
     proxy: ToxiproxyClient,
+    disk: HostDisk,
     clock: Clock | None,
 ) -> Iterator[tuple[Watch, ...]]:
     """
-    Watch the machine, the proxy's lag and the nodes' disks; their clocks where `clock` is not None.
+    Watch the machine, its disk, the proxy's lag and the nodes' disks; their clocks where `clock` is
+    not None.
     """
     mounts = {name: node.storage for name, node in nodes.items() if node.has_storage}
     pids = partial(waiting.processes, backend, nodes)
     with ExitStack() as stack:
         disks = stack.enter_context(disk_watch(mounts, recorder))
         clocks = stack.enter_context(clock_watch(clock, endpoints, recorder))
-        machine = MachineWatch(recorder, ProxyEcho(backend, proxy), pids)
+        machine = MachineWatch(recorder, ProxyEcho(backend, proxy), disk, pids)
         yield stack.enter_context(machine), disks, clocks

@@ -244,8 +244,9 @@ def test_the_machine_is_measured_all_the_while(cluster: Cluster) -> None:
         lambda: cluster.history().of("machine"), what="a machine event", timeout_s=WAIT_S
     )
     event = cluster.history().of("machine")[0].value
-    assert set(event) == {"steal", "idle", "pressure", "waiting", "proxy_lag_s", "over"}
+    assert set(event) == {"steal", "idle", "pressure", "waiting", "proxy_lag_s", "sync_s", "over"}
     assert event["proxy_lag_s"] is not None
+    assert event["sync_s"] > 0
     cluster.raise_failure()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
@@ -286,14 +286,18 @@ def slowed(
     took_s: float,
     *,
     puts: int = 30,
+    slow: Collection[int] | None = None,
     over_s: Sequence[float] = (),
     waiting: float = 0.95,
+    sync_s: float = 0.003,
     median_s: float = 0.01,
 ) -> Tape:
     """
-    Calibrated; a fault from 10 to 40 s; a put a second meanwhile.
+    Calibrated; a fault from 10 s on; a put a second meanwhile: all take `took_s`, or those that
+    are `slow` do.
 
-    `over_s` says in which seconds of the fault the machine was over its limits.
+    `over_s` says in which seconds of the fault the machine was over its limits, or its disk took
+    `sync_s` to sync.
     """
     tape = Tape()
     tape.add(9.0, "chaoskit", "calibration", puts=50, median_s=median_s)
@@ -301,7 +305,8 @@ def slowed(
     tape.evidence(10.1, 1, "effective", "ok")
     for number in range(puts):
         invoked = tape.invoke(10.5 + number, 1, "put", node="a", key="k", value=f"{number}")
-        tape.answer(10.5 + number + took_s, invoked, "ok", revision=number)
+        put_s = took_s if slow is None or number in slow else median_s
+        tape.answer(10.5 + number + put_s, invoked, "ok", revision=number)
         over = number in over_s
         tape.add(
             11.4 + number,
@@ -311,8 +316,9 @@ def slowed(
             waiting=waiting if over else 0.1,
             steal=0.0,
             proxy_lag_s=0.003,
+            sync_s=sync_s if over else 0.003,
         )
-    tape.evidence(45.0, 1, "heal", "invoke")
+    tape.evidence(15.0 + puts, 1, "heal", "invoke")
     return tape
 
 
@@ -339,6 +345,26 @@ def test_a_machine_on_which_all_takes_less_than_ten_times_as_long_excuses_no_ten
 ) -> None:
     (found,) = judged(near(), slowed(0.2, over_s=range(30), waiting=waiting).history())
     assert found.excusable is excusable
+
+
+@pytest.mark.parametrize(("stalled", "kept"), [(range(15, 25), True), (range(15, 19), False)])
+def test_the_puts_decide_that_no_stall_touched(stalled: range, *, kept: bool) -> None:
+    tape = slowed(0.2, slow=range(8, 25), over_s=stalled)
+    assert [one.excusable for one in judged(near(), tape.history())] == ([] if kept else [False])
+
+
+@pytest.mark.parametrize(("sync_s", "kept"), [(0.2, True), (0.19, False)])
+def test_a_second_in_which_the_disk_of_all_was_as_slow_as_the_fault_decides_nothing(
+    sync_s: float, *, kept: bool
+) -> None:
+    tape = slowed(0.2, slow=range(8, 25), over_s=range(15, 25), waiting=0.1, sync_s=sync_s)
+    assert [one.excusable for one in judged(near(), tape.history())] == ([] if kept else [False])
+
+
+def test_less_than_half_of_the_puts_excuse_and_do_not_decide() -> None:
+    tape = slowed(0.2, puts=60, slow=range(25, 60), over_s=range(25, 60))
+    (found,) = judged(near(), tape.history())
+    assert found.excusable
 
 
 def test_a_limit_that_the_fault_itself_keeps_proves_nothing() -> None:

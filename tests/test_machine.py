@@ -15,6 +15,7 @@ from chaoskit.errors import ChaosError
 from chaoskit.history import Recorder
 from chaoskit.machine import (
     LAG_LIMIT_S,
+    SYNC_LIMIT_S,
     CpuTimes,
     MachineWatch,
     ProxyEcho,
@@ -42,19 +43,33 @@ def nobody() -> list[int]:
     return []
 
 
+class Disk:
+    """A disk that took so long, at worst."""
+
+    def __init__(self, took_s: float) -> None:
+        self._took_s = took_s
+
+    def worst_s(self) -> float:
+        return self._took_s
+
+    def sync(self) -> None:
+        raise OSError("the disk is gone")
+
+
 @pytest.mark.parametrize(
-    ("stolen", "waited_s", "share", "lag_s", "over"),
+    ("stolen", "waited_s", "share", "lag_s", "sync_s", "over"),
     [
-        (0, 0.0, 0.0, 0.001, False),
-        (20, 1.8, 1.0, 0.1, False),  # each but ours just at its limit: 10 %, 90 %, 100 ms
-        (21, 0.0, 0.0, 0.001, True),
-        (0, 1.81, 0.51, 0.001, True),
-        (0, 2.0, 0.5, 0.001, False),  # somebody always waited, and ours as long as they ran
-        (0, 1.8, 1.0, 0.001, False),
-        (0, 1.81, None, 0.001, True),  # no accounts: what all tasks waited has to do
-        (0, 0.0, 0.0, 0.101, True),
-        (0, None, None, None, False),  # what cannot be measured is never over
-        (21, None, None, None, True),
+        (0, 0.0, 0.0, 0.001, 0.01, False),
+        (20, 1.8, 1.0, 0.1, 1.0, False),  # each but ours just at its limit: 10 %, 90 %, 100 ms, 1 s
+        (21, 0.0, 0.0, 0.001, 0.01, True),
+        (0, 1.81, 0.51, 0.001, 0.01, True),
+        (0, 2.0, 0.5, 0.001, 0.01, False),  # somebody always waited, and ours as long as they ran
+        (0, 1.8, 1.0, 0.001, 0.01, False),
+        (0, 1.81, None, 0.001, 0.01, True),  # no accounts: what all tasks waited has to do
+        (0, 0.0, 0.0, 0.101, 0.01, True),
+        (0, 0.0, 0.0, 0.001, 1.001, True),
+        (0, None, None, None, None, False),  # what cannot be measured is never over
+        (21, None, None, None, None, True),
     ],
 )
 def test_over_follows_each_limit(
@@ -63,10 +78,12 @@ def test_over_follows_each_limit(
     waited_s: float | None,
     share: float | None,
     lag_s: float | None,
+    sync_s: float | None,
     *,
     over: bool,
 ) -> None:
-    watch = MachineWatch(recorder, None, nobody)
+    disk = None if sync_s is None else Disk(sync_s)
+    watch = MachineWatch(recorder, None, cast("Any", disk), nobody)
     waited = (None, None) if waited_s is None else (1_000_000, 1_000_000 + round(waited_s * 1e6))
     began = Account(100, 100)
     tasks = {} if share is None else {(7, 8): Account(100 + round(100 - 100 * share), 100)}
@@ -85,25 +102,27 @@ def test_over_follows_each_limit(
         "pressure": None if waited_s is None else pytest.approx(waited_s / 2, abs=1e-3),
         "waiting": share,
         "proxy_lag_s": lag_s,
+        "sync_s": sync_s,
         "over": over,
     }
 
 
 @pytest.mark.parametrize(
-    ("waiting", "steal", "lag_s", "times"),
+    ("waiting", "steal", "lag_s", "sync_s", "times"),
     [
-        (0.0, 0.0, 0.001, 1.0),
-        (0.5, 0.0, None, 2.0),
-        (0.5, 0.5, LAG_LIMIT_S, 4.0),
-        (0.0, 0.0, LAG_LIMIT_S + 0.001, math.inf),
-        (1.0, 0.0, 0.001, math.inf),
-        (None, 0.0, 0.001, math.inf),
+        (0.0, 0.0, 0.001, 0.01, 1.0),
+        (0.5, 0.0, None, None, 2.0),
+        (0.5, 0.5, LAG_LIMIT_S, SYNC_LIMIT_S, 4.0),
+        (0.0, 0.0, LAG_LIMIT_S + 0.001, 0.01, math.inf),
+        (0.0, 0.0, 0.001, SYNC_LIMIT_S + 0.001, math.inf),
+        (1.0, 0.0, 0.001, 0.01, math.inf),
+        (None, 0.0, 0.001, 0.01, math.inf),
     ],
 )
 def test_how_much_slower_a_machine_makes_all(
-    waiting: float | None, steal: float, lag_s: float | None, times: float
+    waiting: float | None, steal: float, lag_s: float | None, sync_s: float | None, times: float
 ) -> None:
-    value = {"waiting": waiting, "steal": steal, "proxy_lag_s": lag_s}
+    value = {"waiting": waiting, "steal": steal, "proxy_lag_s": lag_s, "sync_s": sync_s}
     assert slowdown(value) == pytest.approx(times)
 
 
@@ -120,7 +139,7 @@ def test_an_event_a_second(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(clock, "monotonic", lambda: now_s)
     took_s: list[float] = []
-    watch = MachineWatch(recorder, None, nobody, cast("Any", Watchers()))
+    watch = MachineWatch(recorder, None, None, nobody, cast("Any", Watchers()))
 
     def record(_: MachineWatch, before: Reading, now: Reading, lags: list[float]) -> None:
         assert lags == []
@@ -136,9 +155,16 @@ def test_what_ended_the_watch_is_raised(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "waited_us", lambda: 1 // 0)
-    with MachineWatch(recorder, None, nobody) as watch:
+    with MachineWatch(recorder, None, None, nobody) as watch:
         clock.wait_until(lambda: watch._watchers.failure, what="the end of the watch", timeout_s=30)
         with pytest.raises(ChaosError, match="machine ended by ZeroDivisionError"):
+            watch.raise_failure()
+
+
+def test_a_disk_that_fails_ends_the_watch_and_is_raised(recorder: Recorder) -> None:
+    with MachineWatch(recorder, None, cast("Any", Disk(0.0)), nobody) as watch:
+        clock.wait_until(lambda: watch._watchers.failure, what="the end of the watch", timeout_s=30)
+        with pytest.raises(ChaosError, match="disk ended by OSError: the disk is gone"):
             watch.raise_failure()
 
 

@@ -116,14 +116,15 @@ SYSTEMS: dict[str, System] = {
     CLOCKED: TOYS,
     # toys keep their connections: a slow close is nothing to them
     FOREIGN: _patient(ETCD),
-    # nothing stands before a toy; members talk without being asked, but not before their genesis
-    TERMINATED: _patient(beacon(3, threshold=2, terminated=True)),
+    # nothing stands before a toy; members talk without being asked, but not before their genesis;
+    # rounds that are three seconds apart may be later than those of a second
+    TERMINATED: _patient(beacon(3, threshold=2, period_s=3, terminated=True)),
     SILENT: replace(
         _patient(beacon(3, threshold=2, terminated=True, genesis_in_s=3600.0)),
         steady=lambda _: True,
     ),
     # no toy goes by what is on file of another
-    DEALT: _patient(beacon(3, threshold=2)),
+    DEALT: _patient(beacon(3, threshold=2, period_s=3)),
     UNBORN: replace(_patient(beacon(3, threshold=2, genesis_in_s=3600.0)), steady=lambda _: True),
 }
 
