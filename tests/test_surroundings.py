@@ -14,6 +14,7 @@ from chaoskit import surroundings
 from chaoskit.clock import wait_until
 from chaoskit.errors import ChaosError
 from chaoskit.history import Recorder
+from chaoskit.hostdisk import HostDisk
 from chaoskit.surroundings import watched
 from chaoskit.system import Clock, Endpoint, Told
 
@@ -65,7 +66,14 @@ class Disk:
         return timeout_s < 0
 
 
-def around(recorder: Recorder, nodes: dict[str, Any], clock: Clock | None = None) -> Any:
+@pytest.fixture
+def host_disk(tmp_path: Path) -> HostDisk:
+    return HostDisk(tmp_path)
+
+
+def around(
+    recorder: Recorder, host_disk: HostDisk, nodes: dict[str, Any], clock: Clock | None = None
+) -> Any:
     def pid(_: str) -> int:
         raise ChaosError("on another host")
 
@@ -75,29 +83,32 @@ def around(recorder: Recorder, nodes: dict[str, Any], clock: Clock | None = None
         recorder,
         backend=cast("Any", SimpleNamespace(pid=pid)),
         proxy=cast("Any", None),
+        disk=host_disk,
         clock=clock,
     )
 
 
-def test_machine_disks_and_clocks_are_watched_and_then_no_more(recorder: Recorder) -> None:
+def test_machine_disks_and_clocks_are_watched_and_then_no_more(
+    recorder: Recorder, host_disk: HostDisk
+) -> None:
     nodes: dict[str, Any] = {"a": Disk(), "b": SimpleNamespace(has_storage=False)}
     clock = Clock(lambda *_: Told(0.0, 1e12), lambda *_: None)
-    with around(recorder, nodes, clock) as watches:
-        assert {"machine", "disk-a", "clock-a", "clock-b"} <= names()
+    with around(recorder, host_disk, nodes, clock) as watches:
+        assert {"machine", "disk", "disk-a", "clock-a", "clock-b"} <= names()
         assert "disk-b" not in names()
         wait_until(lambda: recorder.history().of("machine"), what="a measurement", timeout_s=30)
         for one in watches:
             one.raise_failure()
-    assert not {"machine", "disk-a", "clock-a", "clock-b"} & names()
+    assert not {"machine", "disk", "disk-a", "clock-a", "clock-b"} & names()
     assert [one.closed for one in Echo.made] == [True]
 
 
-def test_clocks_are_left_alone_where_none_is_given(recorder: Recorder) -> None:
-    with around(recorder, {"a": Disk()}):
+def test_clocks_are_left_alone_where_none_is_given(recorder: Recorder, host_disk: HostDisk) -> None:
+    with around(recorder, host_disk, {"a": Disk()}):
         assert "clock-a" not in names()
 
 
-def test_a_watch_that_ended_is_raised(recorder: Recorder) -> None:
+def test_a_watch_that_ended_is_raised(recorder: Recorder, host_disk: HostDisk) -> None:
     def ended() -> bool:
         try:
             for one in watches:
@@ -106,5 +117,5 @@ def test_a_watch_that_ended_is_raised(recorder: Recorder) -> None:
             return "ValueError: no disk" in str(error)
         return False
 
-    with around(recorder, {"a": Disk(broken=True)}) as watches:
+    with around(recorder, host_disk, {"a": Disk(broken=True)}) as watches:
         wait_until(ended, what="the disk's watch to end", timeout_s=30)
