@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nodes import bls
-from nodes.beacon import layout
+from nodes.beacon import layout, process
 from nodes.beacon.calls import (
     MEMBER_STATUS,
     PUBLIC_RAND,
@@ -45,6 +45,7 @@ SPENT_S = 30.0
 TICKS_AT_MOST = 4
 # A killed member has signed the next round, and the one after that where it was ahead of others.
 UNDER_WAY_AT_MOST = 2
+TURNS = 100
 
 
 async def rounds_of(channel: Channel, up_to: int) -> list[bytes]:
@@ -286,3 +287,32 @@ def test_two_processes_never_share_a_store(tmp_path: Path) -> None:
             assert daemon.private_address != members.addresses[0]
 
     asyncio.run(run())
+
+
+def test_a_network_that_is_ending_is_loaded_once_it_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+
+    async def run() -> None:
+        daemon = Daemon(options_for(tmp_path), Meters(()), SystemClock(), QUIET)
+        closing = asyncio.Event()
+
+        async def ends() -> None:
+            await closing.wait()
+            happened.append("its store is closed")
+
+        async def add(_: object) -> None:
+            happened.append("it is loaded")
+
+        monkeypatch.setattr(daemon, "_add", add)
+        daemon._running["default"] = asyncio.create_task(ends())
+        loading = asyncio.create_task(daemon.load("default"))
+        for _ in range(TURNS):  # as often as it would need to go on without waiting
+            await asyncio.sleep(0)
+        closing.set()
+        await loading
+
+    monkeypatch.setattr(process, "load", lambda *_: None)
+    asyncio.run(run())
+    assert happened == ["its store is closed", "it is loaded"]

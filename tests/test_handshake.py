@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -793,3 +794,42 @@ def test_what_it_took_ends_with_the_outcome(monkeypatch: pytest.MonkeyPatch, lat
         release.set()
     assert later.by_s == 3000.0
     assert max(took_s) < LONG_S
+
+
+class LateAsker:
+    """
+    A probe whose question leaves our machine four seconds late, and is answered in the same moment.
+    """
+
+    ends_s = 100.0
+
+    def __init__(self) -> None:
+        self.now_s = 10.0
+        self.waited_until_s = 0.0
+
+    def dial(self) -> str:
+        return "beside"
+
+    def send(self, *_: object) -> None:
+        self.now_s += 4.0
+
+    def readable(self, connections: list[str], until_s: float) -> bool:
+        if len(connections) == 1 and until_s:
+            self.waited_until_s = until_s
+        return len(connections) == 2 or until_s > 0
+
+    def receive(self, *_: object) -> bytes:
+        return HTTP_ANSWER
+
+    def took_s(self) -> float:
+        return self.now_s
+
+
+def test_a_hello_has_the_time_that_the_question_beside_it_took_to_be_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asker = LateAsker()
+    monkeypatch.setattr(handshake, "monotonic", lambda: asker.now_s)
+    hello = cast("Any", SimpleNamespace(connection="hello"))
+    assert handshake._ask_beside(cast("Any", asker), hello) is None
+    assert asker.waited_until_s == 14.0 + 4.0

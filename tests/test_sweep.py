@@ -312,6 +312,32 @@ def test_what_the_engine_finishes_after_the_kill_is_removed_too(tmp_path: Path) 
     assert engine.objects == {}
 
 
+@dataclass
+class BusyEngine(FakeEngine):
+    """Takes five seconds for a removal, and refuses the first."""
+
+    now_s: float = 0.0
+
+    def remove_container(self, container: str) -> None:
+        self.now_s += 5.0
+        if self.now_s <= 5.0:
+            raise EngineFailed("the engine has no time")
+        super().remove_container(container)
+
+
+def test_what_a_removal_takes_is_not_time_in_which_nothing_went_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = BusyEngine()
+    engine.add(Object("container", "chaoskit-busy-n1", labels("busy", DEAD)))
+    monkeypatch.setattr(
+        removal, "clock", SimpleNamespace(monotonic=lambda: engine.now_s, pause=clock.pause)
+    )
+    report = swept(tmp_path, engine)
+    assert report.cleared[0].removed == (Thing(Kind.CONTAINER, "chaoskit-busy-n1"),)
+    assert engine.objects == {}
+
+
 def test_corrupt_lines_do_not_stop_it_and_are_named(tmp_path: Path) -> None:
     engine = FakeEngine()
     engine.add(*cluster_of("torn1", DEAD))
