@@ -23,12 +23,13 @@ from typing import Any, TypeVar
 from chaoskit import hostrules, identity, proc
 from chaoskit.addressing import PREFIX_BITS, AddressPlan, address_plan, free_subnets
 from chaoskit.backend import Layout, LinkPlace, ProcessSpec
-from chaoskit.clock import pause, wait_until
+from chaoskit.clock import pause
 from chaoskit.companions_docker import Companions
 from chaoskit.engine import Completed, ContainerSpec, Engine, Mount
 from chaoskit.errors import ChaosError, EngineFailed
 from chaoskit.journal import Journal
 from chaoskit.namespace import Namespace
+from chaoskit.networks import Network
 from chaoskit.ownership import Kind, rule_comment
 from chaoskit.packets import Counters, Leg, Traffic
 from chaoskit.proxy_server import API_PORT, Berth, ProxyServer
@@ -38,7 +39,6 @@ T = TypeVar("T")
 NODE_OWNER = (10001, 10001)
 _DATA, _CONFIG, _CLOCK = "/data", "/config", "/clock"
 _EXIT_TIMEOUT_S = 10.0
-_NETWORK_POLL_S = 0.1
 _FREEZE_TRIES, _FREEZE_AGAIN_S = 20, 0.1
 _SUBNET_TRIES = 8
 _WORKERS = 8
@@ -102,7 +102,7 @@ class DockerBackend:
         self._namespaces: dict[str, Namespace] = {}
         self._pids: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._network = ""
+        self._network: Network | None = None
         self._rules: tuple[tuple[str, ...], ...] = ()
         self._candidates = free_subnets(engine.subnets(), within=subnets)
         self._take(self._first_candidate())
@@ -183,13 +183,14 @@ class DockerBackend:
         self._journal.will_create(Kind.NETWORK, name)
         for attempt, subnet in enumerate(self._candidates[:_SUBNET_TRIES], start=1):
             try:
-                self._network = self._engine.create_network(
+                made = self._engine.create_network(
                     name, subnet=subnet, bridge=self._bridge, labels=self._journal.labels("network")
                 )
             except EngineFailed:
                 if attempt == min(_SUBNET_TRIES, len(self._candidates)):
                     raise
             else:
+                self._network = Network(self._engine, made, name=name)
                 self._take(subnet)
                 return
 
@@ -230,7 +231,8 @@ class DockerBackend:
 
     def start(self, node: str) -> int:
         """Start it and open the gate to it; answers the pid of its init."""
-        self._engine.start(self._containers[node])
+        assert self._network is not None, "prepare() was called"
+        self._network.start(self._containers[node])
         self._beside.start(node)
         self._at_both(lambda counters: counters.revive([self._plan.nodes[node]]))
         state = self._engine.state(self._containers[node])
@@ -369,31 +371,10 @@ class DockerBackend:
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="remove") as pool:
             for done in [pool.submit(self._remove, name) for name in names]:
                 done.result()
-        if self._network:
-            self._remove_network()
+        if self._network is not None and self._network.remove(timeout_s=_EXIT_TIMEOUT_S):
+            self._journal.removed(Kind.NETWORK, self._prefix)
         for rule in hostrules.remove(self._rules):  # the others stay, for the reaper to find
             self._journal.removed(Kind.HOST_RULE, " ".join(rule))
-
-    def _remove_network(self) -> None:
-        """The engine lets go of an endpoint a while after its container is gone: asked again."""
-        answers = [""]
-
-        def gone() -> bool:
-            try:
-                self._engine.remove_network(self._network)
-            except EngineFailed as error:
-                answers.append(str(error))
-                return False
-            return True
-
-        wait_until(
-            gone,
-            what=f"the network {self._prefix} to be removed",
-            timeout_s=_EXIT_TIMEOUT_S,
-            poll_s=_NETWORK_POLL_S,
-            last=lambda: answers[-1],
-        )
-        self._journal.removed(Kind.NETWORK, self._prefix)
 
     def _remove(self, name: str) -> None:
         self._engine.remove_container(name)

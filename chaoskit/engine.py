@@ -23,6 +23,7 @@ import docker.types
 import docker.utils.socket
 
 from chaoskit.errors import EngineFailed
+from chaoskit.networks import refusal
 
 T = TypeVar("T")
 _CALL_TIMEOUT_S = 60
@@ -177,10 +178,17 @@ class Engine:
         return str(created["Id"])
 
     def remove_network(self, network: str) -> None:
-        """Remove a network; one that is gone already is fine."""
-        self._absent_is_fine(
-            f"removing network {network}", lambda: self._api.remove_network(network)
-        )
+        """
+        Remove a network; one that is gone already is fine.
+
+        Raises MiscountedNetwork when the engine refuses though no container is in it.
+        """
+        what = f"removing network {network}"
+        try:
+            self._absent_is_fine(what, lambda: self._api.remove_network(network))
+        except EngineFailed as error:
+            document = _guard(what, lambda: self._api.inspect_network(network))
+            raise refusal(error, document) from error
 
     # -- containers ----------------------------------------------------------------------------
 

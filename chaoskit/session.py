@@ -258,10 +258,12 @@ def open_session(choices: Choices, *, system: str, say: Callable[[str], None]) -
     for line in found.news():
         say(line)
     with own_second(choices.seed) as started:
-        yield from _opened(choices, system, started)
+        yield from _opened(choices, system, started, say)
 
 
-def _opened(choices: Choices, system: str, started: datetime) -> Iterator[Session]:
+def _opened(
+    choices: Choices, system: str, started: datetime, say: Callable[[str], None]
+) -> Iterator[Session]:
     state = journal.default_folder()
     redactor = Redactor()
     folder = create_run(
@@ -307,3 +309,6 @@ def _opened(choices: Choices, system: str, started: datetime) -> Iterator[Sessio
                 _require_no_leak(folder.path, redactor)
     finally:
         recorder.close()
+        record = journal.read(state / f"{run}.jsonl")
+        if record is not None and record.kept_until is None:
+            say(f"left     {run}: not all is removed: `chaoskit sweep` says what and why")

@@ -286,7 +286,9 @@ def serving_on(listener: socket.socket, behave: Callable[[socket.socket], None])
 
 
 @contextmanager
-def opened(folder: Path, *, backend: str, **more: Any) -> Iterator[Session]:
+def opened(
+    folder: Path, *, backend: str, say: Callable[[str], None] = lambda _: None, **more: Any
+) -> Iterator[Session]:
     """
     A run whose state and run folder lie in `folder`; its backend is "docker" or "process".
 
@@ -304,8 +306,7 @@ def opened(folder: Path, *, backend: str, **more: Any) -> Iterator[Session]:
             "backend": backend,
         }
         choices = Choices(**values | more)
-        said: list[str] = []
-        yield stack.enter_context(open_session(choices, system="toys", say=said.append))
+        yield stack.enter_context(open_session(choices, system="toys", say=say))
 
 
 @contextmanager

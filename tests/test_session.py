@@ -14,6 +14,7 @@ from chaoskit import history, journal, session
 from chaoskit.calibration import Calibration
 from chaoskit.certificates import Authority
 from chaoskit.errors import ChaosError, NotApplicable, UsageError
+from chaoskit.ownership import Kind, rule_comment
 from chaoskit.rundir import read_verdicts
 from chaoskit.session import SCRATCH_ROOT, Session, draw_seed, typed_command
 from chaoskit.setting import Setting
@@ -78,6 +79,17 @@ def test_a_cluster_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
             cluster.__enter__()
         assert not list(SCRATCH_ROOT.glob(f"*{one.folder.name}*"))
     assert left(tmp_path) == []
+
+
+def test_what_cannot_be_removed_is_said_at_the_end(tmp_path: Path) -> None:
+    said: list[str] = []
+    with opened(tmp_path, backend="process", say=said.append) as one:
+        run = one.folder.name
+        # iptables refuses the option: it says neither that the rule is not there nor that it went
+        undo = ("iptables", "-D", "FORWARD", "--no-such-option", rule_comment(run))
+        one._journal.will_create(Kind.HOST_RULE, "a rule that stays", undo=undo)
+    assert said[-1] == f"left     {run}: not all is removed: `chaoskit sweep` says what and why"
+    assert left(tmp_path) == [f"{run}.jsonl"]
 
 
 def test_a_key_in_the_run_folder_is_an_error(tmp_path: Path) -> None:
