@@ -38,19 +38,37 @@ def provenance_of(folder: Path, images: Sequence[str]) -> Provenance:
     another form.
     """
     given = set(parse_image_options(images))
-    if not given:
+    started = _started(folder) if given else set()
+    if not started & given:
         return Provenance.OWN
+    return Provenance.GIVEN if started <= given else Provenance.BOTH
+
+
+def never_started(folder: Path, images: Sequence[str]) -> tuple[str, ...]:
+    """
+    Those of a run's SYSTEM@RELEASE=REF options that no node was started from.
+
+    Raises UsageError for an option of another form.
+    """
+    given = parse_image_options(images)
+    started = _started(folder) if given else set()
+    return tuple(
+        f"{system}@{release}={reference}"
+        for (system, release), reference in given.items()
+        if (system, release) not in started
+    )
+
+
+def _started(folder: Path) -> set[tuple[str, str]]:
+    """By system and release, whatever nodes were started; nothing where there is no record."""
     try:
         record = history.read(folder / "history.jsonl")
     except (OSError, UsageError):
-        return Provenance.OWN
+        return set()
     systems = {event.value["system"] for event in record.of("cluster")}
-    started = {
+    return {
         (system, event.value["release"])
         for event in record.of("state")
         if event.value["state"] == "running"
         for system in systems
     }
-    if not started & given:
-        return Provenance.OWN
-    return Provenance.GIVEN if started <= given else Provenance.BOTH

@@ -32,6 +32,7 @@ from chaoskit.journal import Journal
 from chaoskit.moment import own_second
 from chaoskit.plan import Plan, executed
 from chaoskit.programs import Programs
+from chaoskit.provenance import never_started
 from chaoskit.provision import Workshop
 from chaoskit.redaction import Redactor
 from chaoskit.rundir import RunFolder, TestVerdict, create_run
@@ -309,6 +310,8 @@ def _opened(
                 _require_no_leak(folder.path, redactor)
     finally:
         recorder.close()
+        for option in never_started(folder.path, choices.images):
+            say(f"unused   --chaos-image {option}: no node of this run was started from it")
         record = journal.read(state / f"{run}.jsonl")
         if record is not None and record.kept_until is None:
             say(f"left     {run}: not all is removed: `chaoskit sweep` says what and why")

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,8 @@ from tests.beacon_nodes import Members, MovedClock, deal_members, options_for, r
 
 OPERATIONS = ("sign", "verify_partial", "recover", "verify")
 NOW_S = 1_800_000_000.0
+FIRST = 6
+AT_A_TIME = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,13 @@ class Cost:
 
 
 @contextmanager
-def _counted() -> Iterator[Counter[str]]:
-    counts: Counter[str] = Counter()
+def _noted() -> Iterator[list[str]]:
+    done: list[str] = []
     originals = {name: getattr(GroupSigning, name) for name in OPERATIONS}
 
     def counting(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
-            counts[name] += 1
+            done.append(name)
             return original(*arguments)
 
         return call
@@ -58,14 +60,14 @@ def _counted() -> Iterator[Counter[str]]:
     for name, original in originals.items():
         setattr(GroupSigning, name, counting(name, original))
     try:
-        yield counts
+        yield done
     finally:
         for name, original in originals.items():
             setattr(GroupSigning, name, original)
 
 
-def _alone_s(members: Members, operations: Counter[str]) -> float:
-    """The processor seconds of the same operations, one after the other."""
+def _alone_s(members: Members, operations: Sequence[str]) -> float:
+    """The processor seconds of the same operations in the same order, one after the other."""
     group = members.dealt.group
     signings = [GroupSigning(group, share) for _, share in members.dealt.members]
     partials = [signing.sign(1, group.genesis_seed) for signing in signings]
@@ -80,13 +82,23 @@ def _alone_s(members: Members, operations: Counter[str]) -> float:
     for act in acts.values():
         act()
     began_s = time.process_time()
-    for name, count in operations.items():
-        for _ in range(count):
-            acts[name]()
+    for name in operations:
+        acts[name]()
     return time.process_time() - began_s
 
 
-async def _made(members: Members, rounds: int) -> tuple[float, list[float], Counter[str]]:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Rounds that were made: processor seconds of all members, and of their arithmetic alone."""
+
+    spent_s: float
+    alone_s: float
+    took_s: tuple[float, ...]
+    operations: Counter[str]
+
+
+async def _made(members: Members, rounds: int) -> _Made:
+    """The arithmetic is measured after every few rounds: a processor's speed drifts."""
     clock = MovedClock(NOW_S)
     schedule = members.dealt.group.schedule
     async with AsyncExitStack() as stack:
@@ -95,24 +107,29 @@ async def _made(members: Members, rounds: int) -> tuple[float, list[float], Coun
             daemon, _ = await stack.enter_async_context(running(options_for(folder), clock))
             networks.append(daemon.networks()[0])
 
-        async def make(number: int) -> float:
-            began_s = time.monotonic()
-            clock.move_to(schedule.time_of(number))
-            await asyncio.gather(*(network.wait_for(number, 30.0) for network in networks))
-            return time.monotonic() - began_s
+        async def make(numbers: Sequence[int]) -> list[float]:
+            took_s = []
+            for number in numbers:
+                began_s = time.monotonic()
+                clock.move_to(schedule.time_of(number))
+                for network in networks:
+                    await network.wait_for(number, 30.0)
+                took_s.append(time.monotonic() - began_s)
+            await asyncio.sleep(0.05)  # every answer has come
+            return took_s
 
-        # The first rounds open connections; between rounds every answer is awaited.
-        for number in range(1, 6):
-            await make(number)
-        await asyncio.sleep(0.2)
-        took_s = []
-        with _counted() as counts:
-            began_s = time.process_time()
-            for number in range(6, 6 + rounds):
-                took_s.append(await make(number))
-            await asyncio.sleep(0.2)
-            spent_s = time.process_time() - began_s
-    return spent_s, took_s, counts
+        await make(range(1, FIRST))  # they open connections
+        spent_s = alone_s = 0.0
+        took_s: list[float] = []
+        operations: Counter[str] = Counter()
+        for first in range(FIRST, FIRST + rounds, AT_A_TIME):
+            with _noted() as done:
+                began_s = time.process_time()
+                took_s += await make(range(first, min(first + AT_A_TIME, FIRST + rounds)))
+                spent_s += time.process_time() - began_s
+            alone_s += _alone_s(members, done)
+            operations.update(done)
+    return _Made(spent_s, alone_s, tuple(took_s), operations)
 
 
 def cost_of_a_round(members: int, threshold: int, scheme: str, rounds: int) -> Cost:
@@ -121,10 +138,14 @@ def cost_of_a_round(members: int, threshold: int, scheme: str, rounds: int) -> C
         dealt = deal_members(
             Path(root), members, threshold, scheme=scheme, genesis_in_s=1, now_s=NOW_S
         )
-        spent_s, took_s, operations = asyncio.run(_made(dealt, rounds))
+        made = asyncio.run(_made(dealt, rounds))
     each = members * rounds
-    alone_s = _alone_s(dealt, operations)
-    return Cost(spent_s / each, alone_s / each, statistics.median(took_s), operations)
+    return Cost(
+        made.spent_s / each,
+        made.alone_s / each,
+        statistics.median(made.took_s),
+        made.operations,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +158,7 @@ class CaughtUp:
     alone_s: float
 
 
-async def _fetched(members: Members, rounds: int) -> tuple[float, float, Counter[str]]:
+async def _fetched(members: Members, rounds: int) -> tuple[float, float, list[str]]:
     """A threshold of members makes rounds; one more starts without any and fetches them."""
     clock = MovedClock(NOW_S)
     group = members.dealt.group
@@ -151,13 +172,13 @@ async def _fetched(members: Members, rounds: int) -> tuple[float, float, Counter
             clock.move_to(group.schedule.time_of(number))
             await asyncio.gather(*(network.wait_for(number, 30.0) for network in networks))
         await asyncio.sleep(0.2)
-        with _counted() as counts:
+        with _noted() as done:
             began_s, spent_s = time.monotonic(), time.process_time()
             late, _ = await enter(running(options_for(members.folders[-1]), clock))
             await late.networks()[0].wait_for(rounds, 120.0)
             took_s, spent_s = time.monotonic() - began_s, time.process_time() - spent_s
         assert late.networks()[0].last().round == rounds
-    return took_s, spent_s, counts
+    return took_s, spent_s, done
 
 
 def catching_up(rounds: int) -> CaughtUp:

@@ -9,7 +9,7 @@ import pytest
 
 from chaoskit.errors import UsageError
 from chaoskit.history import Recorder
-from chaoskit.provenance import Provenance, provenance_of
+from chaoskit.provenance import Provenance, never_started, provenance_of
 
 GIVEN = ("beacon@v1=image:1", "beacon@v2=image:2")
 
@@ -53,3 +53,12 @@ def test_what_was_given_and_never_started_proves_nothing(tmp_path: Path) -> None
 
 def test_what_runs_are_counted_as() -> None:
     assert [one.suffix for one in Provenance] == ["", ", given images", ", some given images"]
+
+
+def test_a_given_image_that_no_node_was_started_from_is_named(tmp_path: Path) -> None:
+    folder = ran(tmp_path / "run", "v1", "v3")
+    assert never_started(folder, GIVEN) == ("beacon@v2=image:2",)
+    assert never_started(folder, GIVEN[:1]) == ()
+    assert never_started(folder, ("etcd@v1=image:1",)) == ("etcd@v1=image:1",)
+    assert never_started(tmp_path / "none", GIVEN) == GIVEN
+    assert never_started(ran(tmp_path / "stopped", "v1", state="stopped"), GIVEN) == GIVEN

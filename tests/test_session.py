@@ -92,6 +92,15 @@ def test_what_cannot_be_removed_is_said_at_the_end(tmp_path: Path) -> None:
     assert left(tmp_path) == [f"{run}.jsonl"]
 
 
+def test_a_given_image_that_was_not_used_is_said_at_the_end(tmp_path: Path) -> None:
+    said: list[str] = []
+    with opened(tmp_path, backend="process", say=said.append, images=("toys@2=mine:1",)):
+        pass
+    assert (
+        said[-1] == "unused   --chaos-image toys@2=mine:1: no node of this run was started from it"
+    )
+
+
 def test_a_key_in_the_run_folder_is_an_error(tmp_path: Path) -> None:
     def leaking() -> None:
         with opened(tmp_path, backend="process") as one:

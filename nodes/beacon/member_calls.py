@@ -64,7 +64,7 @@ class MemberCalls:
             await network.take(network.packets.partial_in(packet), caller.address)
         except PartialRefused as error:
             raise CallRefused(Code.UNKNOWN, str(error)) from error
-        return drand.Empty(metadata=network.packets.metadata())
+        return network.packets.taken
 
     async def _sync(
         self, request: drand.SyncRequest, caller: Caller

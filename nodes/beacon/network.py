@@ -222,7 +222,8 @@ class Network:
                     await self._carry_out(effect, event, done)
                 if done is not None and not done.done():
                     done.set_result(None)
-                await asyncio.sleep(0)
+                if self._events or core.is_due(now_s):  # else what follows is a wait
+                    await asyncio.sleep(0)
         finally:
             await self._end()
 

@@ -8,6 +8,7 @@ lacks is empty in what is made of it, and the core refuses that.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from nodes import bls
 from nodes.beacon.group import Group, canonical_id
@@ -19,7 +20,7 @@ from nodes.beacon.versions import Version
 _RANDOMNESS_LEFT_OUT = Version(2, 0, 2)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Packets:
     """The messages of one network; `chain_hash` is empty before its ceremony."""
 
@@ -35,6 +36,11 @@ class Packets:
         return drand.Metadata(
             node_version=version, beaconID=self.beacon_id, chain_hash=self.chain_hash
         )
+
+    @cached_property
+    def taken(self) -> drand.Empty:
+        """That a partial was taken: the same for each, so it is made once."""
+        return drand.Empty(metadata=self.metadata())
 
     def partial(self, partial: Partial) -> drand.PartialBeaconPacket:
         """Our partial: the one request that names our version, by which receivers judge it."""

@@ -131,19 +131,20 @@ class _Dispatch(grpc.GenericRpcHandler):
     """Finds who answers, and counts every call that arrives."""
 
     def __init__(self, answers: tuple[Answer | Flow, ...], meters: Meters) -> None:
-        self._answers = {answer.method.path: answer for answer in answers}
-        self._services = {answer.method.service for answer in answers}
         self._meters = meters
+        self._services = {answer.method.service for answer in answers}
+        self._answered = {answer.method.path: self._answering(answer) for answer in answers}
+
+    def _answering(self, answer: Answer | Flow) -> Any:
+        if isinstance(answer, Answer):
+            return grpc.unary_unary_rpc_method_handler(self._unary(answer))
+        return grpc.unary_stream_rpc_method_handler(self._streaming(answer))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """What gRPC asks for each call."""
         path = handler_call_details.method
-        answer = self._answers.get(path)
-        if isinstance(answer, Answer):
-            return grpc.unary_unary_rpc_method_handler(self._unary(answer))
-        if isinstance(answer, Flow):
-            return grpc.unary_stream_rpc_method_handler(self._streaming(answer))
-        return grpc.unary_unary_rpc_method_handler(self._unanswered(path))
+        known = self._answered.get(path)
+        return known or grpc.unary_unary_rpc_method_handler(self._unanswered(path))
 
     def _unary(self, answer: Answer) -> Callable[[bytes, Any], Awaitable[bytes]]:
         method, handle, meters = answer.method, answer.handle, self._meters
