@@ -20,7 +20,7 @@ from chaoskit.assembly import endpoints, wired
 from chaoskit.backend import Backend
 from chaoskit.certificates import Authority, Credential, Validity
 from chaoskit.engine import Completed
-from chaoskit.errors import ChaosError, NotApplicable, UsageError
+from chaoskit.errors import ChaosError, NotApplicable, UsageError, WaitTimedOut
 from chaoskit.history import History, Recorder
 from chaoskit.hostdisk import HostDisk
 from chaoskit.invariant import Invariant
@@ -40,6 +40,7 @@ from chaoskit.workload import Tally
 
 T = TypeVar("T")
 _WORKERS = 8
+_ROLE_TIMEOUT_S = 5.0
 
 
 class Cluster:
@@ -202,16 +203,27 @@ class Cluster:
         """
         The node that `name` means: itself, or the node last seen in the role `name`.
 
-        Raises NotApplicable when it is neither a node nor a role seen now.
+        While some node does not answer, somebody in that role is waited for: one sample that timed
+        out does not tell. Raises NotApplicable when it is neither a node nor a role seen then.
         """
         if name in self.nodes:
             return name
-        seen = self.observers.latest()
-        for node, observation in seen.items():
-            if observation is not None and observation.role == name:
-                return node
-        roles = {node: one.role if one else "no answer" for node, one in seen.items()}
-        raise NotApplicable(f"no node of {self.system.name} is {name!r} now: {roles}")
+
+        def told() -> tuple[str, ...] | None:
+            """Who is in that role, nobody when all answer; None when that cannot be told yet."""
+            seen = self.observers.latest()
+            found = [node for node, one in seen.items() if one is not None and one.role == name]
+            return (*found, "") if found or None not in seen.values() else None
+
+        try:
+            found = clock.wait_until(told, what=f"the {name}", timeout_s=_ROLE_TIMEOUT_S)[0]
+        except WaitTimedOut:
+            found = ""
+        if not found:
+            seen = self.observers.latest()
+            roles = {node: one.role if one else "no answer" for node, one in seen.items()}
+            raise NotApplicable(f"no node of {self.system.name} is {name!r} now: {roles}")
+        return found
 
     def link(self, source: str, target: str) -> Link:
         """The directed link by which `source` dials `target`."""

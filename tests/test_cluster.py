@@ -171,14 +171,33 @@ def test_while_waiting_an_observer_that_ended_is_raised(idle: Cluster, watched: 
 # -- asking ------------------------------------------------------------------------------------
 
 
-def test_a_target_is_a_node_or_a_role_seen_now(idle: Cluster, watched: Watched) -> None:
+def test_a_target_is_a_node_or_a_role_seen_now(
+    idle: Cluster, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     watched.samples["b"] = seen(role="leader")
     assert [idle.target(name) for name in ("a", "leader")] == ["a", "b"]
+    watched.samples["b"] = seen(role="follower")
+    with pytest.raises(NotApplicable, match=r"no node of still is 'leader' now: .*follower"):
+        idle.target("leader")
+    monkeypatch.setattr("chaoskit.cluster._ROLE_TIMEOUT_S", 0.1)
     watched.samples["b"] = None
     with pytest.raises(NotApplicable, match=r"no node of still is 'leader' now: .*no answer"):
         idle.target("leader")
     with pytest.raises(NotApplicable, match="still has no node 'x': a, b, c"):
         idle.node("x")
+
+
+def test_a_role_is_waited_for_while_somebody_does_not_answer(
+    idle: Cluster, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = watched.samples | {"b": None}
+    samples = chain(repeat(silent, 3), repeat(silent | {"b": seen(role="leader")}))
+    monkeypatch.setattr(watched, "latest", lambda: next(samples))
+    assert idle.target("leader") == "b"
+    others = chain(repeat(silent, 3), repeat(watched.samples))  # it answers, and is none
+    monkeypatch.setattr(watched, "latest", lambda: next(others))
+    with pytest.raises(NotApplicable, match="no node of still is 'leader' now"):
+        idle.target("leader")
 
 
 def test_who_does_not_run_is_named(idle: Cluster) -> None:

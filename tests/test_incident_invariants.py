@@ -265,6 +265,21 @@ def test_every_write_of_the_others_is_quick_after_the_heal() -> None:
     assert len(judged(promise, tape.history())) == 1
 
 
+@pytest.mark.parametrize(
+    ("sync_s", "others", "violations"), [(0.49, 1, 1), (0.5, 1, 0), (0.5, 0, 1)]
+)
+def test_a_write_that_waited_for_the_disk_of_all_does_not_decide_alone(
+    sync_s: float, others: int, violations: int
+) -> None:
+    tape = healed(*["ok"] * others, healed_s=2.0, end_s=20.0)
+    slow = tape.invoke(4.0, 1, "put", node="a", key="k", value="x")
+    tape.answer(5.1, slow, "ok", revision=9)
+    for at_s, synced_s in ((3.4, 0.003), (4.4, sync_s), (5.4, 0.003)):
+        tape.add(at_s, "chaoskit", "machine", over=False, waiting=0.1, steal=0.0, sync_s=synced_s)
+    promise = writes_are_answered_after_the_heal(("a",), for_s=3.0, within_s=1.0)
+    assert len(judged(promise, tape.history())) == violations
+
+
 def test_writes_that_wait_for_somebody_elses_term_are_no_victims_of_a_stall() -> None:
     promise = writes_are_answered_after_the_heal(("a",), for_s=3.0, within_s=1.0)
     for term, excusable in ((2, True), (9, False)):
