@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from chaoskit.history import Event, History
@@ -212,6 +212,21 @@ class _Facts:
         (self.connected.add if good else self.connected.discard)(Pair(link))
         (self.open.discard if {link, back} <= self.cut else self.open.add)(Pair(link))
 
+    def names(self, event: Event) -> bool:
+        """Whether the event is about one of these nodes, or a link between two."""
+        value = event.value
+        ends = (event.process,) if event.f == "state" else (value["source"], value["target"])
+        return all(one in self.nodes for one in ends)
+
+    def standing(self) -> list[str]:
+        """The nodes that are not known to be down."""
+        return [n for n in self.nodes if self.states.get(n, "running") == "running"]
+
+    def hanging(self) -> set[Pair]:
+        """Pairs of such nodes of which one direction is open."""
+        down = set(self.nodes) - set(self.standing())
+        return {pair for pair in self.open if not pair & down}
+
     def interval(self, event: Event, begin_s: float) -> Interval:
         """What holds from `event` on, as an interval without length."""
         healthy = frozenset(
@@ -219,7 +234,6 @@ class _Facts:
             for node in self.nodes
             if self.states.get(node) == "running" and not self.over.get(node)
         )
-        standing = [n for n in self.nodes if self.states.get(n, "running") == "running"]
         connected = frozenset(self.connected)
         start_s = max(event.time_s, begin_s)
         return Interval(
@@ -230,7 +244,7 @@ class _Facts:
             connected=connected,
             quorum=self.quorum,
             quorate=quorate(healthy, connected, self.quorum),
-            conceivable=len(largest_component(standing, self.open)) >= self.quorum,
+            conceivable=len(largest_component(self.standing(), self.open)) >= self.quorum,
         )
 
 
@@ -239,19 +253,6 @@ def _same(one: Interval, other: Interval) -> bool:
         other.healthy,
         other.connected,
         other.conceivable,
-    )
-
-
-def _ended(interval: Interval, end_s: float) -> Interval:
-    return Interval(
-        start_s=interval.start_s,
-        end_s=end_s,
-        cause=interval.cause,
-        healthy=interval.healthy,
-        connected=interval.connected,
-        quorum=interval.quorum,
-        quorate=interval.quorate,
-        conceivable=interval.conceivable,
     )
 
 
@@ -278,7 +279,7 @@ class _Fold:
 
     def close(self, end_s: float) -> None:
         if end_s > self.current.start_s:
-            self.done.append(_ended(self.current, end_s))
+            self.done.append(replace(self.current, end_s=end_s))
 
     def timeline(self) -> Timeline:
         value = self.started.value
@@ -347,6 +348,33 @@ def below_quorum(timeline: Timeline) -> tuple[tuple[float, float, int], ...]:
         else:
             found.append((interval.start_s, interval.end_s, interval.cause))
     return tuple(found)
+
+
+def hung_together(
+    history: History, timeline: Timeline, from_s: float, to_s: float
+) -> frozenset[str]:
+    """
+    The most nodes that hang together by what was so at any moment of a stretch of time.
+
+    The permissive reading over time: links that were open in one direction, between nodes not known
+    to be down, each at some moment from `from_s` to `to_s`, and not all at one. What waits at a
+    node for others' messages may get them one after the other.
+    """
+    facts: _Facts | None = None
+    linked: set[Pair] = set()
+    for event in history.of("cluster", "state", "link"):
+        if event.time_s > to_s:
+            break
+        if event.f == "cluster":
+            if facts is None and event.value["cluster"] == timeline.cluster:
+                facts = _Facts(timeline.nodes, timeline.quorum)
+        elif facts is not None and facts.names(event):
+            if event.time_s > from_s:  # what held until then
+                linked |= facts.hanging()
+            facts.take(event)
+    if facts is not None:
+        linked |= facts.hanging()
+    return largest_component(timeline.nodes, linked)
 
 
 def owed_share(history: History, windows: Sequence[tuple[float, float]]) -> float | None:

@@ -453,7 +453,11 @@ def test_the_chain_is_checked_and_copied(tmp_path: Path) -> None:
             calls.BACKUP_DATABASE, drand.BackupDBRequest(output_file=str(target))
         )
         assert target.stat().st_size > 0
-        for path, code in (("relative", Code.INVALID_ARGUMENT), (str(target), Code.UNKNOWN)):
+        for path, code in (
+            ("relative", Code.INVALID_ARGUMENT),
+            (f"{tmp_path}/a\0b", Code.INVALID_ARGUMENT),
+            (str(target), Code.UNKNOWN),
+        ):
             asked = drand.BackupDBRequest(output_file=path)
             assert (await made.refused(calls.BACKUP_DATABASE, asked))[0] is code
 

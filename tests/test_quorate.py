@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from chaoskit.quorate import (
     Pair,
     below_quorum,
+    hung_together,
     largest_clique,
     largest_component,
     margin,
@@ -231,3 +232,31 @@ def test_what_is_conceivable_alone_is_not_owed() -> None:
         tape.handshake(2.0, node, "bc".replace(node, ""), good=False)
     tape.add(4.0, "chaoskit", "note", text="end")
     assert owed_share(tape.history(), [(0.0, 4.0)]) == pytest.approx(0.5)
+
+
+# -- over a stretch of time --------------------------------------------------------------------
+
+
+def test_who_hangs_together_one_after_the_other() -> None:
+    tape = Tape(("a", "b", "c"), quorum=2)
+    for source, target in (("a", "b"), ("a", "c"), ("b", "c")):
+        tape.link(1.0, source, target, cut=True)
+        tape.link(1.0, target, source, cut=True)
+    tape.link(2.0, "a", "b", cut=False)
+    tape.link(3.0, "a", "b", cut=True)
+    tape.link(4.0, "c", "b", cut=False)  # one direction is enough
+    tape.state(6.0, "a", "stopped")
+    tape.link(7.0, "b", "a", cut=False)
+    tape.observe(9.0, "b")
+    history = tape.history()
+    (timeline,) = timelines(history)
+    for from_s, to_s, together in (
+        (0.5, 0.9, "abc"),
+        (1.0, 1.9, "a"),
+        (1.0, 2.0, "ab"),
+        (2.5, 2.6, "ab"),
+        (2.5, 4.0, "abc"),
+        (3.0, 5.0, "bc"),
+        (6.0, 9.0, "bc"),
+    ):
+        assert hung_together(history, timeline, from_s, to_s) == frozenset(together), from_s

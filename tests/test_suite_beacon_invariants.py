@@ -233,6 +233,7 @@ def test_a_member_that_runs_has_to_be_read() -> None:
 def halted(newest_meanwhile: int, *, shown_s: float = 13.0) -> BeaconTape:
     """Three members are down from 10 to 20 s; the others show a round in that time."""
     tape = BeaconTape()
+    tape.info(0.1)
     tape.level(1, 10)
     for node in ("n1", "n2", "n3"):
         tape.state(10.0, node, "stopped")
@@ -244,19 +245,54 @@ def halted(newest_meanwhile: int, *, shown_s: float = 13.0) -> BeaconTape:
 
 def test_a_round_without_a_threshold_is_found() -> None:
     assert judged(no_round_without_a_threshold, halted(10).history()) == []
-    (violation,) = judged(no_round_without_a_threshold, halted(11).history())
+    (violation,) = judged(no_round_without_a_threshold, halted(12).history())
     assert "newer than 10" in violation.text
     assert len(violation.events) == 2
+
+
+def test_a_round_whose_partials_may_have_come_before_is_none() -> None:
+    """Round 11 is due when the members go down, and signed by then by a clock that is ahead."""
+    assert due_s(11) == 10.0
+    assert judged(no_round_without_a_threshold, halted(11).history()) == []
+
+
+@pytest.mark.parametrize(("between_s", "found"), [((12.0, 12.9), 0), ((9.0, 9.9), 1)])
+def test_partials_of_one_after_the_other_make_a_round(
+    between_s: tuple[float, float], found: int
+) -> None:
+    """n4 hears n5, then n1, then n5: a threshold of three with itself, though never at once."""
+    tape = BeaconTape()
+    tape.info(0.1)
+    tape.level(1, 8)
+    for node in ("n2", "n3"):
+        tape.state(8.0, node, "stopped")
+    first_s, last_s = between_s
+    for at_s, other, cut in (
+        (8.0, "n1", True),
+        (first_s, "n5", True),
+        (first_s, "n1", False),
+        (last_s, "n1", True),
+        (last_s, "n5", False),
+    ):
+        tape.link(at_s, "n4", other, cut=cut)
+        tape.link(at_s, other, "n4", cut=cut)
+        if at_s == 8.0:
+            tape.link(at_s, "n1", "n5", cut=True)
+            tape.link(at_s, "n5", "n1", cut=True)
+    tape.sample(14.0, "n4", 13)
+    tape.state(20.0, "n2", "running")
+    assert len(judged(no_round_without_a_threshold, tape.history())) == found
 
 
 @pytest.mark.parametrize(("shown_s", "found"), [(11.4, 0), (11.6, 1)])
 def test_a_round_that_was_under_way_is_none(shown_s: float, found: int) -> None:
     tape = BeaconTape()
+    tape.info(0.1)
     tape.level(1, 10)
     for node in ("n1", "n2", "n3"):
         tape.state(10.0, node, "stopped")
-    tape.sample(shown_s, "n4", 11)
-    tape.sample(14.0, "n5", 11)
+    tape.sample(shown_s, "n4", 12)
+    tape.sample(14.0, "n5", 12)
     tape.state(20.0, "n1", "running")
     violations = judged(no_round_without_a_threshold, tape.history())
     assert len(violations) == found

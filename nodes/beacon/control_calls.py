@@ -149,7 +149,7 @@ class ControlCalls:
     async def _backup(self, request: drand.BackupDBRequest, _: Caller) -> drand.BackupDBResponse:
         network = self._routing.started(request.metadata, "drand: beacon not setup yet")
         path = Path(request.output_file)
-        if not path.is_absolute():
+        if not path.is_absolute() or "\0" in request.output_file:
             raise CallRefused(Code.INVALID_ARGUMENT, "the node needs an absolute path to write to")
         try:
             await asyncio.to_thread(network.rounds.copy_to, path)

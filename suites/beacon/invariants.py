@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from chaoskit.errors import Inconclusive
 from chaoskit.history import History
 from chaoskit.invariant import Violation, safety
-from chaoskit.quorate import below_quorum, timelines
+from chaoskit.quorate import Timeline, below_quorum, hung_together, timelines
 from nodes import bls
 from suites.beacon.readings import (
     Chain,
@@ -236,7 +236,11 @@ def no_round_without_a_threshold(history: History) -> Sequence[Violation]:
     Safety. Source: threshold signatures (Boldyreva 2003): fewer shares than the threshold sign
     nothing. "Can hear" is the permissive reading of chaoskit.quorate. Accused is a round that is
     newer than all that were shown until 1.5 s after such a stretch began, shown before it ended.
-    Evidence is a look in it, where what is left of it is a second or longer.
+    A partial that was heard is kept until its round is made, so a member may have a threshold of
+    them from one after the other: accused is no round of which that can be, by what was open and
+    running at any moment from a period before it was due (members take partials of the round after
+    the present one) until it was shown. Evidence is a look in such a stretch, where what is left of
+    it is a second or longer.
     """
     nodes_of(history)
     shown = rounds_of(history)
@@ -258,12 +262,27 @@ def no_round_without_a_threshold(history: History) -> Sequence[Violation]:
                     f"({start_s:.3f} to {end_s:.3f} s)",
                     (cause, *one.events),
                 )
-                for one in within
-                if one.number > newest
+                for one in _first_shown(within)
+                if one.number > newest and not _could_be_gathered(history, timeline, one)
             ][:1]
     if tried and not seen:
         raise Inconclusive("nobody was asked while no threshold was there")
     return violations
+
+
+def _first_shown(shown: Sequence[Shown]) -> list[Shown]:
+    """Of each round the first time that it was shown."""
+    first: dict[int, Shown] = {}
+    for one in shown:
+        first.setdefault(one.number, one)
+    return list(first.values())
+
+
+def _could_be_gathered(history: History, timeline: Timeline, one: Shown) -> bool:
+    """Whether a threshold of partials may have come together until the round was shown."""
+    chain = chains_of(history)[0]
+    from_s = chain.due_s(one.number) - chain.period_s - begun_s(history)
+    return len(hung_together(history, timeline, from_s, one.time_s)) >= timeline.quorum
 
 
 PROMISES = (
