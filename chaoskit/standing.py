@@ -16,7 +16,7 @@ from chaoskit.history import Event, History
 from chaoskit.invariant import Invariant, Violation, safety
 from chaoskit.operations import attempts
 from chaoskit.progress import progress_while_quorate
-from chaoskit.quorate import begin_s, below_quorum, timelines
+from chaoskit.quorate import begin_s, below_quorum, hung_together, timelines
 from chaoskit.system import System
 from chaoskit.verdict import Kind
 
@@ -241,7 +241,8 @@ def nothing_acknowledged_below_quorum(allowance_s: float = 0.5) -> Invariant:
     Accused are operations that need a quorum (chaoskit.operations), invoked and acknowledged
     within one such stretch, less `allowance_s` seconds at either end (facts are recorded a little
     after they became true; leases run out), less any heal or change under way, and less any fault
-    that no probe saw (what was recorded of it may never have become true). Where no such
+    that no probe saw (what was recorded of it may never have become true). None is accused that a
+    quorum may have heard of, one node after the other, while it was under way. Where no such
     stretch occurred the promise was not put to the test and is kept; where one occurred and
     nothing was asked in it, there is no evidence.
     """
@@ -268,7 +269,11 @@ def nothing_acknowledged_below_quorum(allowance_s: float = 0.5) -> Invariant:
                     continue
                 asked = True
                 done = attempt.completion
-                if attempt.acknowledged and done is not None and done.time_s <= to_s:
+                if not attempt.acknowledged or done is None or done.time_s > to_s:
+                    continue
+                begun_s = attempt.invoke.time_s - allowance_s
+                heard = hung_together(history, timeline, begun_s, done.time_s)
+                if len(heard) < timeline.quorum:
                     violations.append(
                         Violation(
                             f"{attempt.f} by {attempt.node or 'a node'} asked at "

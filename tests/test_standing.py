@@ -315,6 +315,24 @@ def test_an_answer_that_a_quorum_may_have_given_is_not_accused(
     assert judged(BELOW, tape.history()) == []
 
 
+@pytest.mark.parametrize(("answered_s", "broken"), [(4.9, 1), (6.0, 0)])
+def test_a_quorum_may_hear_of_it_one_after_the_other(answered_s: float, broken: int) -> None:
+    """Of five, d and e are down; a hears b, and from 5 s on c: never both, but three in the end."""
+    tape = Tape(("a", "b", "c", "d", "e"), quorum=3)
+    tape.state(2.0, "d", "stopped")
+    tape.state(2.0, "e", "stopped")
+    tape.part(2.0, ["c"], ["a", "b"], cut=True)
+    asked = tape.invoke(4.0, 1, "put", node="a", key="k", value="v")
+    if answered_s < 5.0:
+        tape.answer(answered_s, asked, "ok", revision=3)
+    tape.part(5.0, ["b"], ["a", "c"], cut=True)
+    tape.part(5.1, ["a"], ["c"], cut=False)
+    if answered_s > 5.0:
+        tape.answer(answered_s, asked, "ok", revision=3)
+    tape.add(20.0, "chaoskit", "note", text="end")
+    assert len(judged(BELOW, tape.history())) == broken
+
+
 @pytest.mark.parametrize(("seen", "broken"), [("ok", 1), ("fail", 0)])
 def test_facts_of_a_fault_that_nobody_saw_accuse_nobody(seen: EventType, broken: int) -> None:
     tape = below()
