@@ -3,12 +3,12 @@ A cluster's network on the engine: its containers' starts, and letting go of it.
 
 Owns: how the engine's count of a network's endpoints is treated. Refuses: subnets (`addressing`).
 
-The engine keeps that count apart from the endpoints. Measured on 20.10, about once in a thousand
-networks, and known to its makers (moby issue 43286): the count stays above zero when the last
-container is gone, and nothing but the engine's restart lets such a network be removed. By the
-engine's source an increment that overlaps another change may be counted twice. So containers of one
-network are started one after the other, and a network that is lost all the same is left for a
-later sweep: it is empty, and says nothing about the system under test.
+The engine keeps that count apart from the endpoints. Seen on 20.10, five times in two days,
+and known to its makers (moby issue 43286): the count stays above zero when the last container is
+gone, and nothing but the engine's restart lets such a network be removed. By the engine's source an
+increment that overlaps another change may be counted twice. So containers of one network are
+started one after the other, which is not proven to help, and a network that is lost all the same is
+left for a later sweep: it is empty, and says nothing about the system under test.
 """
 
 from __future__ import annotations
